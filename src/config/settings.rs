@@ -1,0 +1,180 @@
+//! What the config says once it is admitted: valid by construction.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::keeper::id::{ClientId, LaneKey, TenantId, UserId};
+use crate::keeper::{OnRemove, Quota};
+
+/// Everything but the plan.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[daemon]`.
+    pub daemon: DaemonSettings,
+    /// `[network]`.
+    pub network: Network,
+    /// `[log] users`.
+    pub log_users: LogUsers,
+    /// `[[app]]`, in the order of their keys.
+    pub apps: Vec<App>,
+    /// Names and aliases of users, where they have any.
+    pub people: HashMap<UserId, Person>,
+    /// Of the effective config: the same for files that mean the same. Seven hexadecimal digits are shown.
+    pub hash: ConfigHash,
+}
+
+/// `[daemon]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DaemonSettings {
+    /// Where leases and the last accepted config are kept.
+    pub state_dir: PathBuf,
+    /// What becomes of the sessions when the daemon stops.
+    pub on_stop: OnStop,
+    /// How long stopping may take.
+    pub stop_timeout: Duration,
+    /// What becomes of the session of a user who is removed.
+    pub on_remove: OnRemove,
+    /// The share of a lane that a reload may remove, in percent; 100: all of it.
+    pub max_removed: u8,
+    /// What to run on when the file is refused at start.
+    pub start_with: StartWith,
+}
+
+/// What becomes of the sessions when the daemon stops.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnStop {
+    /// They are left to run out: a restart is invisible.
+    Leave,
+    /// They are cleared.
+    Clear,
+}
+
+/// What to run on when the file is refused at start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StartWith {
+    /// The last accepted config, loudly.
+    LastGood,
+    /// Nothing: exit 78.
+    File,
+}
+
+/// `[network]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Network {
+    /// How to reach Graph and the login host. Loopback is always reached directly.
+    pub proxy: Proxy,
+    /// Certificate authorities to trust besides the system's, a PEM file.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// How to reach the outside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Proxy {
+    /// Directly.
+    None,
+    /// As `HTTPS_PROXY` and its like say.
+    Env,
+    /// Through this one.
+    Url(Url),
+}
+
+/// How people appear in logs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogUsers {
+    /// By object id.
+    Id,
+    /// By name, where there is one.
+    Name,
+    /// By a short hash of the object id.
+    Hash,
+}
+
+/// What people are called.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Person {
+    /// For people to read.
+    pub name: Option<Box<str>>,
+    /// What other systems call them.
+    pub aliases: Box<[Box<str>]>,
+}
+
+/// One app registration in one tenant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct App {
+    /// Its name in the config.
+    pub name: Arc<str>,
+    /// The tenant.
+    pub tenant: TenantId,
+    /// The app registration.
+    pub client_id: ClientId,
+    /// Where Graph and the login host are.
+    pub cloud: Cloud,
+    /// How it proves who it is.
+    pub credential: Credential,
+    /// What Graph takes from it.
+    pub quota: Quota,
+}
+
+impl App {
+    /// What makes its lane the same lane.
+    #[must_use]
+    pub fn lane(&self) -> LaneKey {
+        LaneKey {
+            graph: self.cloud.graph.as_str().trim_end_matches('/').into(),
+            tenant: self.tenant,
+            client: self.client_id,
+        }
+    }
+
+    /// Where its tokens come from.
+    #[must_use]
+    pub fn token_endpoint(&self) -> String {
+        format!("{}/{}/oauth2/v2.0/token", self.cloud.login.as_str().trim_end_matches('/'), self.tenant)
+    }
+
+    /// The scope that its tokens are for: `{graph}/.default`.
+    #[must_use]
+    pub fn scope(&self) -> String {
+        format!("{}/.default", self.cloud.graph.as_str().trim_end_matches('/'))
+    }
+}
+
+/// Roots of the two services, without a version.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cloud {
+    /// Microsoft Graph.
+    pub graph: Url,
+    /// The login authority.
+    pub login: Url,
+}
+
+/// How an app proves who it is. Never holds a secret, only where it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Credential {
+    /// A client secret in a file, read at each token request.
+    SecretFile(PathBuf),
+    /// A client secret in an environment variable.
+    SecretEnv(String),
+}
+
+/// SHA-256 of what the config means.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConfigHash(pub [u8; 32]);
+
+/// Seven hexadecimal digits.
+impl std::fmt::Display for ConfigHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [a, b, c, d, ..] = self.0;
+        write!(f, "{a:02x}{b:02x}{c:02x}{:x}", d >> 4)
+    }
+}
+
+impl std::fmt::Debug for ConfigHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
+    }
+}

@@ -1,0 +1,3 @@
+//! Acts: the driver that owns the keeper, and everything that touches the outside.
+
+pub mod clock;
