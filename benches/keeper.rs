@@ -2,6 +2,12 @@
 //!
 //! The peer in the same run is a bare loop over the same sessions: one binary heap of due times, popped and pushed
 //! once a renewal, with none of the keeper's rules. The ratio says what the rules cost.
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::cast_possible_truncation,
+    reason = "not shipped"
+)]
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -10,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use presenced::keeper::id::{Guid, LaneKey, SessionIx};
 use presenced::keeper::{
-    Expiration, Input, Keeper, LaneHead, LanePlan, MonoTime, OnRemove, Outcome, Output, Plan, PresenceState, Quota,
-    SessionPlan, TokenAnswer, Wish, diff,
+    Expiration, Input, Keeper, LaneHead, LanePlan, MonoTime, OnRemove, Outcome, Output, Plan, PresenceState,
+    Quota, SessionPlan, TokenAnswer, Wish, diff,
 };
 
 const LATENCY: Duration = Duration::from_millis(150);
@@ -38,7 +44,11 @@ fn keeper(lanes: usize, sessions: usize) -> (u64, Duration) {
     let plan = Plan::new(
         (0..lanes)
             .map(|lane| LanePlan {
-                key: LaneKey { graph: "g".into(), tenant: Guid::from_u128(lane as u128), client: Guid::from_u128(1) },
+                key: LaneKey {
+                    graph: "g".into(),
+                    tenant: Guid::from_u128(lane as u128),
+                    client: Guid::from_u128(1),
+                },
                 head: LaneHead { name: "bench".into(), quota: Quota::PRESENCE },
                 sessions: (0..sessions).map(user).collect(),
             })
@@ -48,7 +58,10 @@ fn keeper(lanes: usize, sessions: usize) -> (u64, Duration) {
     let mut answers: VecDeque<(MonoTime, SessionIx)> = VecDeque::new();
     let start = MonoTime::from_secs(100_000);
     let mut now = start;
-    keeper.handle(Input::Plan { diff: Box::new(diff(&Plan::default(), &plan)), on_remove: OnRemove::Clear }, now);
+    keeper.handle(
+        Input::Plan { diff: Box::new(diff(&Plan::default(), &plan)), on_remove: OnRemove::Clear },
+        now,
+    );
     let mut renewals = 0;
     let began = Instant::now();
     while now < start + VIRTUAL {
@@ -84,7 +97,8 @@ fn keeper(lanes: usize, sessions: usize) -> (u64, Duration) {
 }
 
 fn bare_heap(sessions: usize, renewals: u64) -> (u64, Duration) {
-    let mut heap: BinaryHeap<Reverse<(u64, u32)>> = (0..sessions as u32).map(|at| Reverse((u64::from(at), at))).collect();
+    let mut heap: BinaryHeap<Reverse<(u64, u32)>> =
+        (0..sessions as u32).map(|at| Reverse((u64::from(at), at))).collect();
     let began = Instant::now();
     for _ in 0..renewals {
         let Some(Reverse((due, at))) = heap.pop() else { break };

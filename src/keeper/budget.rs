@@ -88,15 +88,15 @@ impl Budget {
         self.leaving.push_back(now + self.quota.per);
     }
 
-    /// Takes a 429 into account that came while `used` requests of ours counted. Says whether someone else must
-    /// spend the quota too: the lane's rate is then lowered, and recovers.
-    pub(super) fn throttled(&mut self, now: MonoTime) -> bool {
+    /// Takes a 429 into account. Says whether someone else must spend the quota too, our own count being too low for
+    /// it: the rate is then lowered, but not below `least` requests per second, and recovers.
+    pub(super) fn throttled(&mut self, least: f64, now: MonoTime) -> bool {
         /// Above this share of the quota a 429 may well be our own doing.
         const OWN: f64 = 0.7;
         let foreign = f64::from(self.used(now)) < OWN * f64::from(self.quota.requests);
         if foreign {
             self.fill(now);
-            self.squeeze.tighten(now, self.quota.per);
+            self.squeeze.tighten(least / self.quota.per_second(), now, self.quota.per);
         }
         foreign
     }
@@ -130,8 +130,9 @@ impl Squeeze {
         (self.share + Self::RECOVERY * windows).min(1.0)
     }
 
-    fn tighten(&mut self, now: MonoTime, window: Duration) {
-        self.share = (self.share(now, window) * Self::TIGHTER).max(Self::TIGHTEST);
+    fn tighten(&mut self, least: f64, now: MonoTime, window: Duration) {
+        let share = self.share(now, window);
+        self.share = (share * Self::TIGHTER).max(Self::TIGHTEST).max(least).min(share);
         self.since = now;
     }
 }
@@ -194,7 +195,7 @@ mod tests {
     #[test]
     fn a_foreign_429_lowers_the_rate_and_time_gives_it_back() {
         let mut budget = Budget::new(SMALL, at(0.0));
-        assert!(budget.throttled(at(1.0)), "nothing of ours is in the window");
+        assert!(budget.throttled(0.0, at(1.0)), "nothing of ours is in the window");
         assert!(budget.rate(at(1.0)) < 3.3);
         assert!(budget.rate(at(1.0 + 120.0)) > 3.99);
     }

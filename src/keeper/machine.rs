@@ -46,9 +46,13 @@ pub struct Keeper {
 struct App {
     budget: Budget,
     lanes: BTreeSet<LaneIx>,
-    /// Lanes that would send, the most urgent first.
-    waiting: BTreeSet<(Urgency, LaneIx)>,
+    /// Lanes that would send, the most urgent first; of equals the one that was served longest ago.
+    waiting: BTreeSet<Turn>,
+    served: u64,
 }
+
+/// A lane's place in the queue for the budget that it shares: how urgent it is, when it was served last.
+pub(super) type Turn = (Urgency, u64, LaneIx);
 
 /// A plan that is being taken in.
 #[derive(Debug)]
@@ -166,14 +170,16 @@ impl Keeper {
         let now = self.now;
         let Some(lane) = self.lanes.get_mut(ix.0 as usize).and_then(Option::as_mut) else { return };
         let app = &mut self.apps[lane.app];
-        if let Some(urgency) = lane.starved.take() {
-            app.waiting.remove(&(urgency, ix));
+        if let Some(waits) = lane.starved.take() {
+            app.waiting.remove(&waits);
         }
         let turn = turn || app.waiting.is_empty();
         let step = lane.step(now, &mut app.budget, turn);
         self.out.append(&mut lane.out);
         match step {
             Step::Send(request) => {
+                app.served += 1;
+                lane.served = app.served;
                 self.out.push_back(Output::Send(request));
                 self.wakes.set(ix.0, now);
             }
@@ -182,8 +188,9 @@ impl Keeper {
                 self.wakes.set(ix.0, now);
             }
             Step::Starved(urgency, until) => {
-                lane.starved = Some(urgency);
-                app.waiting.insert((urgency, ix));
+                let waits = (urgency, lane.served, ix);
+                lane.starved = Some(waits);
+                app.waiting.insert(waits);
                 self.wakes.set(ix.0, until);
                 self.await_room(ix);
             }
@@ -199,7 +206,7 @@ impl Keeper {
         let free = budget.free_at(now);
         if free > now {
             self.app_wakes.set(index(app), free);
-        } else if let Some(&(_, lane)) = waiting.first() {
+        } else if let Some(&(_, _, lane)) = waiting.first() {
             self.serve(lane, true);
             self.await_room(lane);
         }
@@ -221,7 +228,7 @@ impl Keeper {
         }
         let app = *self.app_of.entry((key.graph.clone(), key.client)).or_insert_with(|| {
             let budget = Budget::new(Quota::APP, self.now);
-            self.apps.push(App { budget, lanes: BTreeSet::new(), waiting: BTreeSet::new() });
+            self.apps.push(App { budget, lanes: BTreeSet::new(), waiting: BTreeSet::new(), served: 0 });
             self.apps.len() - 1
         });
         let at = self.lanes.iter().position(Option::is_none).unwrap_or_else(|| {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::agenda::Queue;
 use super::super::event::{Call, Event, Lease, Output, Record, Trouble, Why};
+use super::super::funding;
 use super::super::id::{Generation, Slot, UserId};
 use super::super::outcome::{Loss, Outcome, Refusal, TokenAnswer};
 use super::super::presence::Wish;
@@ -123,7 +124,8 @@ impl Lane {
         self.tally.throttled += 1;
         let used = self.budget.used(now);
         if let Some(closed) = self.standing.throttled(retry_after, now) {
-            let foreign = self.budget.throttled(now);
+            // A rate that cannot keep what is funded would help nobody.
+            let foreign = self.budget.throttled(funding::least_rate(self.load), now);
             let quota = self.head.quota.requests;
             self.out.push_back(Output::Event(Event::Throttled {
                 lane: self.ix,

@@ -11,6 +11,7 @@ use super::budget::Budget;
 use super::event::{Event, Lease, OnRemove, Output, Record};
 use super::funding::{self, Load};
 use super::id::{LaneIx, LaneKey, SessionIx, Slot, UserId};
+use super::machine::Turn;
 use super::plan::{LaneHead, SessionPlan};
 use super::presence::Wish;
 use super::session::{Fate, Need, PHASES, Session, phase_index};
@@ -33,8 +34,10 @@ pub(super) struct Lane {
     pub(super) ix: LaneIx,
     /// Its place among the apps whose lanes share a budget.
     pub(super) app: usize,
-    /// It waits for that budget, this urgently.
-    pub(super) starved: Option<Urgency>,
+    /// It waits for that budget, here.
+    pub(super) starved: Option<Turn>,
+    /// The turn at that budget in which it was served last.
+    pub(super) served: u64,
     pub(super) key: LaneKey,
     pub(super) head: LaneHead,
     pub(super) sessions: Vec<Session>,
@@ -104,6 +107,7 @@ impl Lane {
             ix,
             app,
             starved: None,
+            served: 0,
             key,
             head,
             sessions: Vec::new(),
