@@ -36,6 +36,20 @@ impl Budget {
         }
     }
 
+    /// Goes on after a restart, from the sends that are remembered. Others went out that nobody remembers (clears,
+    /// what was refused, what was in flight): the bucket starts below empty by what it holds.
+    pub(super) fn resume(&mut self, sent: impl IntoIterator<Item = MonoTime>, now: MonoTime) {
+        /// How long an answer may have taken.
+        const ANSWER: Duration = Duration::from_secs(1);
+        let occupied = self.quota.per + ANSWER;
+        let mut leaving: Vec<MonoTime> =
+            sent.into_iter().map(|at| at + occupied).filter(|at| *at > now).collect();
+        leaving.sort_unstable();
+        self.leaving = leaving.into();
+        self.bucket = -self.depth();
+        self.filled_at = now;
+    }
+
     /// Another quota from now on; what is spent stays spent.
     pub(super) fn change(&mut self, quota: Quota, now: MonoTime) {
         self.fill(now);
@@ -85,7 +99,10 @@ impl Budget {
     /// A request was answered, or timed out.
     pub(super) fn answered(&mut self, now: MonoTime) {
         self.in_flight -= 1;
-        self.leaving.push_back(now + self.quota.per);
+        let leaves = now + self.quota.per;
+        // After a restart, or with another quota, an older one may leave later.
+        let place = self.leaving.partition_point(|at| *at <= leaves);
+        self.leaving.insert(place, leaves);
     }
 
     /// Takes a 429 into account. Says whether someone else must spend the quota too, our own count being too low for
@@ -190,6 +207,19 @@ mod tests {
         assert!(sent[0] > 0.24, "the first request waits for the bucket: {}", sent[0]);
         let in_first_second = sent.iter().take_while(|&&s| s < 1.0).count();
         assert!(in_first_second <= 4, "{in_first_second} requests in the first second");
+    }
+
+    #[test]
+    fn a_restart_forgets_no_request_that_was_granted() {
+        let mut budget = Budget::new(SMALL, at(100.0));
+        budget.resume((0..120).map(|n| at(70.0 + f64::from(n) * 0.25)), at(100.0));
+        assert_eq!(budget.used(at(100.0)), 120);
+        assert_eq!(
+            budget.free_at(at(100.0)),
+            at(101.0),
+            "the first of them leaves one window and a second after"
+        );
+        assert_eq!(budget.used(at(116.0)), 59);
     }
 
     #[test]

@@ -176,7 +176,12 @@ impl Standing {
     }
 
     /// 429. Returns for how long the lane is closed, if this answer closed it or closes it for longer.
-    pub(super) fn throttled(&mut self, retry_after: Option<Duration>, now: MonoTime) -> Option<Duration> {
+    pub(super) fn throttled(
+        &mut self,
+        retry_after: Option<Duration>,
+        probe: bool,
+        now: MonoTime,
+    ) -> Option<Duration> {
         self.losses = 0;
         let wait = retry_after.unwrap_or_else(|| {
             THROTTLED_FIRST.saturating_mul(1 << self.throttles.min(6)).min(THROTTLED_LONGEST)
@@ -184,10 +189,13 @@ impl Standing {
         let wait = wait.max(THROTTLED_FIRST);
         let asked_until = now + wait;
         let was_open = matches!(self.state, State::Open);
+        // A probe that is still under way was sent before this was known: it opens nothing.
+        self.probe = None;
         let (until, asked_until) = match self.state {
-            State::Closed { until, asked_until: before, probing } => {
-                let step = if probing { PATIENT_PROBE } else { CLOSED_LONGEST };
-                (until.max(now + wait.min(step)), before.max(asked_until))
+            State::Closed { until, asked_until: before, .. } => {
+                let asked_until = before.max(asked_until);
+                let step = now + if probe { PATIENT_PROBE } else { CLOSED_LONGEST };
+                (until.max(asked_until.min(step)), asked_until)
             }
             // In an outage: the service answers again, if only with this.
             State::Open | State::Probing { .. } | State::Parked { .. } => {
@@ -393,15 +401,19 @@ mod tests {
     #[test]
     fn retry_after_is_honoured_up_to_two_minutes_and_then_probed_each_minute() {
         let mut standing = Standing::default();
-        assert_eq!(standing.throttled(Some(Duration::from_secs(300)), at(0)), Some(Duration::from_secs(120)));
+        assert_eq!(
+            standing.throttled(Some(Duration::from_secs(300)), false, at(0)),
+            Some(Duration::from_secs(120))
+        );
         assert_eq!(standing.free_at(at(0), 0.0), at(120));
         let mut sent = Vec::new();
         for _ in 0..3 {
             let now = standing.free_at(at(120), 1e6);
             sent.push(now.since(at(0)).as_secs());
             standing.sent(SLOT, now);
-            standing.answered(SLOT);
-            standing.throttled(Some(Duration::from_secs(300).saturating_sub(now.since(at(0)))), now);
+            let probe = standing.answered(SLOT);
+            let left = Duration::from_secs(300).saturating_sub(now.since(at(0)));
+            standing.throttled(Some(left), probe, now);
         }
         assert_eq!(sent, [120, 180, 240]);
         assert_eq!(standing.free_at(at(301), 0.0), at(301));
@@ -411,7 +423,7 @@ mod tests {
     #[test]
     fn a_grant_that_was_under_way_does_not_open_what_a_429_closed() {
         let mut standing = Standing::default();
-        standing.throttled(Some(Duration::from_secs(10)), at(0));
+        standing.throttled(Some(Duration::from_secs(10)), false, at(0));
         standing.granted(false);
         assert_eq!(standing.free_at(at(1), 0.0), at(10));
         assert_eq!(standing.free_at(at(10), 0.0), at(10));

@@ -32,7 +32,7 @@ impl Lane {
         let probe = self.standing.answered(slot);
         match outcome {
             Outcome::Granted => return self.granted(slot, asked, probe, now),
-            Outcome::Throttled { retry_after } => self.throttled(slot, retry_after, now),
+            Outcome::Throttled { retry_after } => self.throttled(slot, retry_after, probe, now),
             Outcome::TokenRejected => self.token_rejected(slot, asked.generation, probe, now),
             Outcome::Refused(refusal) => self.refused(slot, refusal, asked, probe, now),
             Outcome::Lost { loss, retry_after } => self.lost(slot, loss, retry_after, probe, now),
@@ -120,10 +120,10 @@ impl Lane {
         self.settle(slot, now);
     }
 
-    fn throttled(&mut self, slot: Slot, retry_after: Option<Duration>, now: MonoTime) {
+    fn throttled(&mut self, slot: Slot, retry_after: Option<Duration>, probe: bool, now: MonoTime) {
         self.tally.throttled += 1;
         let used = self.budget.used(now);
-        if let Some(closed) = self.standing.throttled(retry_after, now) {
+        if let Some(closed) = self.standing.throttled(retry_after, probe, now) {
             // A rate that cannot keep what is funded would help nobody.
             let foreign = self.budget.throttled(funding::least_rate(self.load), now);
             let quota = self.head.quota.requests;

@@ -260,6 +260,8 @@ impl Lane {
 
     /// Places what was restored, now that the load of all is known.
     pub(super) fn restored(&mut self, now: MonoTime) {
+        let sent = self.sessions.iter().filter_map(|session| Some(session.lease?.sent_at));
+        self.budget.resume(sent, now);
         let slots: Vec<Slot> = self.by_user.values().copied().collect();
         for slot in slots {
             self.settle(slot, now);
@@ -332,7 +334,7 @@ impl Lane {
 
     /// The user of a session that moves is set where it moves to.
     pub(super) fn moved(&mut self, slot: Slot, user: UserId, now: MonoTime) {
-        if self.session(slot).user == user && self.session(slot).fate == Fate::Moving {
+        if self.slot_of(user) == Some(slot) && self.session(slot).fate == Fate::Moving {
             self.with(slot, |s| s.fate = Fate::Clear);
             self.settle(slot, now);
         }
