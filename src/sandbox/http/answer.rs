@@ -4,6 +4,7 @@ use std::io;
 use std::time::SystemTime;
 
 use axum::body::{Body, Bytes};
+use futures_util::{StreamExt, future, stream};
 use hyper::StatusCode;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
@@ -147,17 +148,21 @@ fn shaped(status: u16, form: BodyForm, body: Option<Value>) -> Response {
         }
         BodyForm::BrokenJson => whole(status, JSON, r#"{"error":{"code":"Servi"#),
         BodyForm::Truncated => {
-            let broken = io::Error::other("breaks off by script");
-            let pieces = [Ok(Bytes::from_static(br#"{"error":{"code":"#)), Err(broken)];
+            let first = future::ready(Ok(Bytes::from_static(br#"{"error":{"code":"#)));
+            // Without a pause the connection would end before its first bytes are out.
+            let then = async {
+                tokio::task::yield_now().await;
+                Err(io::Error::other("breaks off by script"))
+            };
             let mut response = whole(status, JSON, "");
-            *response.body_mut() = Body::from_stream(futures_util::stream::iter(pieces));
+            *response.body_mut() = Body::from_stream(stream::once(first).chain(stream::once(then)));
             response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(ANNOUNCED));
             response
         }
         BodyForm::Enormous => {
             let pieces = std::iter::repeat_n(Bytes::from_static(PIECE), PIECES).map(Ok::<_, io::Error>);
             let mut response = whole(status, JSON, "");
-            *response.body_mut() = Body::from_stream(futures_util::stream::iter(pieces));
+            *response.body_mut() = Body::from_stream(stream::iter(pieces));
             response
         }
     }

@@ -1,6 +1,5 @@
 //! What the presence calls do once a request is let through.
 
-
 use uuid::Uuid;
 
 use super::Service;
