@@ -1,1 +1,2 @@
 //! Wires the rooms together, one file a subcommand.
+pub mod sandbox;
