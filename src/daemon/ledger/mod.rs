@@ -98,7 +98,7 @@ fn load_file(path: &Path, wall: SystemTime, now: MonoTime) -> Result<(RestoredLa
         return Err(Harm::Header);
     }
     let (records, rest) = bytes[header::SIZE..].as_chunks::<{ record::SIZE }>();
-    let mut damaged = usize::from(rest.iter().any(|&byte| byte != 0));
+    let mut damaged = usize::from(!rest.is_empty());
     let mut kept: HashMap<UserId, (Slot, Stored)> = HashMap::new();
     let mut zeroed: Vec<Slot> = Vec::new();
     for (slot, bytes) in (0_u32..).map(Slot).zip(records) {
@@ -120,10 +120,8 @@ fn load_file(path: &Path, wall: SystemTime, now: MonoTime) -> Result<(RestoredLa
     for &slot in &zeroed {
         file.write_all_at(&[0; record::SIZE], offset(slot))?;
     }
-    let mut sessions: Vec<(Slot, UserId, Record)> = kept
-        .into_values()
-        .map(|(slot, stored)| (slot, stored.user, restore(&stored, wall, now)))
-        .collect();
+    let mut sessions: Vec<(Slot, UserId, Record)> =
+        kept.into_values().map(|(slot, stored)| (slot, stored.user, restore(&stored, wall, now))).collect();
     sessions.sort_unstable_by_key(|session| session.0);
     let mut harms = Vec::new();
     if damaged > 0 {

@@ -156,22 +156,6 @@ fn the_file_of_a_closed_lane_is_gone_and_nobody_else_may_read_the_others() {
     assert!(!path.exists());
 }
 
-#[test]
-fn while_the_thread_is_busy_only_the_newest_record_of_a_session_waits() {
-    let (mut queue, _writer) = Queue::new(PathBuf::from("/nowhere"));
-    for round in 0..100 {
-        queue.push(Write::Record { session: at(1), stored: Some(held(1, round, 0)) });
-        queue.push(Write::Record { session: at(2), stored: None });
-        queue.flush();
-    }
-    assert_eq!(queue.waiting.len(), 2);
-    assert!(
-        matches!(queue.waiting[0], Write::Record { stored: Some(Stored { written_ms: 99, .. }), .. }),
-        "{:?}",
-        queue.waiting
-    );
-}
-
 proptest! {
     #[test]
     fn bytes_changed_at_random_never_invent_a_session_or_a_lease(

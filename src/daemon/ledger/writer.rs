@@ -172,3 +172,45 @@ fn nofollow() -> i32 {
     let flags = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
     flags
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keeper::id::{Guid, Slot};
+    use crate::keeper::{Expiration, PresenceState, Wish};
+
+    fn record(slot: u32, written_ms: u64) -> Write {
+        let session = SessionIx { lane: LaneIx(0), slot: Slot(slot) };
+        let wish = Wish { state: PresenceState::Away, expiration: Expiration::MAX };
+        let stored = Stored { user: Guid::from_u128(slot.into()), written_ms, wish, lease: None };
+        Write::Record { session, stored: Some(stored) }
+    }
+
+    #[test]
+    fn while_the_thread_is_busy_only_the_newest_record_of_a_session_waits() {
+        let (mut queue, _busy) = Queue::new(PathBuf::from("/nowhere"));
+        for round in 0..100 {
+            queue.push(record(1, round));
+            queue.push(record(2, round));
+            queue.flush();
+        }
+        let waiting: Vec<Option<u64>> = queue
+            .waiting
+            .iter()
+            .map(|write| match write {
+                Write::Record { stored, .. } => stored.map(|stored| stored.written_ms),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(waiting, [Some(99), Some(99)]);
+    }
+
+    #[test]
+    fn a_record_for_a_place_that_was_used_again_does_not_replace_one_of_before() {
+        let (mut queue, _busy) = Queue::new(PathBuf::from("/nowhere"));
+        queue.push(record(1, 1));
+        queue.push(Write::Close { lane: LaneIx(0) });
+        queue.push(record(1, 2));
+        assert_eq!(queue.waiting.len(), 3);
+    }
+}
