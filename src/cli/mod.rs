@@ -1,1 +1,3 @@
 //! Wires the rooms together, one file a subcommand.
+
+pub mod check;
