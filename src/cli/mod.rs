@@ -1,6 +1,8 @@
 //! Wires the rooms together, one file a subcommand.
 
+pub mod check;
 pub mod run;
+pub mod sandbox;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,6 +44,10 @@ pub struct Cli {
 pub enum Command {
     /// Run the daemon, in the foreground
     Run(run::RunArgs),
+    /// Say everything that is wrong with the config, without touching the network
+    Check(check::CheckArgs),
+    /// Serve the Graph sandbox alone, for any client
+    Sandbox(sandbox::SandboxArgs),
 }
 
 impl Cli {
@@ -52,6 +58,8 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Run(args) => run::run(&self.config, &args),
+            Command::Check(args) => check::run(&self.config, &args),
+            Command::Sandbox(args) => sandbox::run(args),
         }
     }
 }
