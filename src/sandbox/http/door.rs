@@ -1,0 +1,131 @@
+//! The sandbox's own door, `/sandbox/...`: its account, its script, and what users do in person.
+
+use std::time::Duration;
+
+use hyper::Method;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::Desk;
+use super::answer::{Response, own, whole};
+use crate::sandbox::faults::Faults;
+use crate::sandbox::presence::{PreferredState, Shown};
+use crate::sandbox::route::object_id;
+
+const HELP: &str = "\
+The sandbox's own door, beside Graph's presence calls and the token endpoint:
+
+  GET    /sandbox/report          what clients did: lapses, requests, quota use, sessions
+  GET    /sandbox/users/{id}      one user: sessions, what others see, the last requests
+  POST   /sandbox/reset-counts    begin to count anew
+  GET    /sandbox/faults          what goes wrong at present
+  POST   /sandbox/faults          change it by a JSON merge patch; \"revoke_tokens\": true revokes all tokens
+  DELETE /sandbox/faults          nothing goes wrong any more
+  POST   /sandbox/teams           sessions of Teams clients and a preferred state of one user
+";
+
+/// What users do in person. What is not named stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InPerson {
+    user: Uuid,
+    /// Needed with more than one tenant.
+    tenant: Option<Uuid>,
+    /// The sessions of the user's Teams clients, any words.
+    sessions: Option<Vec<Shown>>,
+    /// The preferred state; `null` takes it away.
+    #[serde(default, deserialize_with = "present")]
+    preferred: Option<Option<Preference>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Preference {
+    availability: String,
+    activity: String,
+    /// For how long; absent: as setUserPreferredPresence has it.
+    for_s: Option<u64>,
+}
+
+impl Desk {
+    /// Answers a request to `/sandbox` and what is below it.
+    pub(super) fn door(&self, method: &Method, path: &str, query: Option<&str>, body: &[u8]) -> Response {
+        let outcome = match (method.as_str(), path.trim_end_matches('/')) {
+            ("GET", "") => return whole(200, "text/plain; charset=utf-8", HELP),
+            ("GET", "/report") => match query.and_then(|query| query.strip_prefix("user=")) {
+                None => Ok(json!(self.service().report((self.hands.now)()))),
+                Some(user) => self.user(user),
+            },
+            ("POST", "/reset-counts") => {
+                let mut service = self.service();
+                service.reset_counts((self.hands.now)());
+                Ok(json!({}))
+            }
+            ("GET", "/faults") => Ok(json!(self.service().faults())),
+            ("POST", "/faults") => self.patch(body),
+            ("DELETE", "/faults") => {
+                let mut service = self.service();
+                let seed = service.faults().seed;
+                service.set_faults((self.hands.now)(), Faults { seed, ..Faults::default() });
+                self.scripts.send_replace(());
+                Ok(json!(service.faults()))
+            }
+            ("POST", "/teams") => self.in_person(body),
+            ("GET", path) if path.starts_with("/users/") => self.user(&path["/users/".len()..]),
+            _ => return own(404, &json!({ "error": "nothing is served here; see GET /sandbox" })),
+        };
+        match outcome {
+            Ok(body) => own(200, &body),
+            Err(error) => own(400, &json!({ "error": error })),
+        }
+    }
+
+    fn user(&self, user: &str) -> Result<Value, String> {
+        let user = object_id(user).ok_or("a user is named by object id")?;
+        let service = self.service();
+        Ok(json!(service.user_report((self.hands.now)(), user)))
+    }
+
+    fn patch(&self, body: &[u8]) -> Result<Value, String> {
+        let patch = read(body)?;
+        let mut service = self.service();
+        service.patch_faults((self.hands.now)(), patch)?;
+        self.scripts.send_replace(());
+        Ok(json!(service.faults()))
+    }
+
+    fn in_person(&self, body: &[u8]) -> Result<Value, String> {
+        let InPerson { user, tenant, sessions, preferred } = read(body)?;
+        let preferred = preferred.map(|wish| wish.map(Preference::read).transpose()).transpose()?;
+        let mut service = self.service();
+        let now = (self.hands.now)();
+        let tenant = tenant.or_else(|| service.only_tenant()).ok_or("name the tenant: there is not one")?;
+        if let Some(sessions) = sessions {
+            service.set_teams_clients(tenant, user, sessions);
+        }
+        if let Some(preferred) = preferred {
+            service.set_preferred(now, tenant, user, preferred);
+        }
+        Ok(json!(service.user_report(now, user)))
+    }
+}
+
+impl Preference {
+    fn read(self) -> Result<(PreferredState, Duration), String> {
+        let state = PreferredState::from_pair(&self.availability, &self.activity)
+            .ok_or("availability and activity are no pair that a user can prefer")?;
+        let length = self.for_s.map_or_else(|| state.default_expiration(), Duration::from_secs);
+        Ok((state, length))
+    }
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|error| error.to_string())
+}
+
+/// Tells `null` from absence.
+fn present<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<Preference>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}

@@ -1,0 +1,313 @@
+//! The listener around the service: HTTP/1.1 and HTTP/2 without TLS.
+//!
+//! It reads requests, hands them to the machine at the moment of their arrival, sleeps their latency, and writes
+//! what the machine decided. It decides nothing itself. Clocks and sleeping come from outside, as [`Hands`].
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use axum::body::{Body, Bytes};
+use futures_util::future::BoxFuture;
+use hyper::body::Incoming;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::batch::Batch;
+use super::call::{Call, Request};
+use super::faults::BodyForm;
+use super::problem::Problem;
+use super::reply::{Delivery, TokenTicket};
+use super::route::{Target, route};
+use super::service::Service;
+use super::token::TokenAsk;
+use crate::keeper::time::MonoTime;
+use answer::{Caller, Response};
+
+mod answer;
+mod door;
+
+/// How many connections are open at a time; more wait to be accepted.
+const MOST_CONNECTIONS: usize = 4_096;
+/// How many requests one HTTP/2 connection carries at a time; the usual figure of public services.
+const MOST_STREAMS: u32 = 100;
+/// How long a request may take to show its head. Longer than clients keep an idle connection, because hyper counts
+/// the time between two requests too, and a connection that ends under a client's hand looks like a lost answer.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
+/// How large a body is read. 650 ids are 26 kB.
+const LARGEST_BODY: usize = 256 * 1024;
+/// How long requests under way may take, in real time, once the listener stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long to wait, on the service's clock, when a connection cannot be accepted: there are too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// The service's clock and its way to sleep.
+#[derive(Clone)]
+pub struct Hands {
+    /// The time of arrivals.
+    pub now: Arc<dyn Fn() -> MonoTime + Send + Sync>,
+    /// The wall time that goes with it, for dates.
+    pub wall: Arc<dyn Fn() -> SystemTime + Send + Sync>,
+    /// Sleeps a span of that clock.
+    pub sleep: Arc<dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync>,
+}
+
+impl fmt::Debug for Hands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hands").field("now", &(self.now)()).finish_non_exhaustive()
+    }
+}
+
+/// Serves until `shutdown` is there, then lets what is under way end, for two seconds at most.
+///
+/// The service stays reachable for whoever shares it. Whoever changes its faults past `/sandbox/faults` does not end
+/// the waiting of requests that hang already.
+pub async fn serve(
+    listener: TcpListener,
+    service: Arc<Mutex<Service>>,
+    hands: Hands,
+    shutdown: impl Future<Output = ()>,
+) {
+    let desk = Arc::new(Desk { service, hands, scripts: watch::Sender::new(()) });
+    let permits = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let stop = watch::Sender::new(());
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = accept(&listener, &permits) => match accepted {
+                Ok((stream, permit)) => {
+                    connections.spawn(converse(stream, permit, Arc::clone(&desk), stop.subscribe()));
+                }
+                Err(_) => (desk.hands.sleep)(ACCEPT_PAUSE).await,
+            },
+        }
+    }
+    drop(listener);
+    stop.send_replace(());
+    let ended = async { while connections.join_next().await.is_some() {} };
+    // What is left after the time-out is cut off with the set.
+    let _ = tokio::time::timeout(STOP_TIMEOUT, ended).await;
+    connections.shutdown().await;
+}
+
+/// Why a listener for the sandbox could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The sandbox takes any secret: nobody else may reach it.
+    #[error("{0} is not a loopback address; the sandbox takes every secret and serves this machine only")]
+    NotLoopback(SocketAddr),
+    /// The system refused.
+    #[error("cannot listen on {0}")]
+    Refused(SocketAddr, #[source] io::Error),
+}
+
+/// Opens a listener on a loopback address; port 0 takes a free one.
+///
+/// # Errors
+/// See [`ListenError`].
+pub async fn listen(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    if !address.ip().is_loopback() {
+        return Err(ListenError::NotLoopback(address));
+    }
+    TcpListener::bind(address).await.map_err(|error| ListenError::Refused(address, error))
+}
+
+/// What all connections share.
+struct Desk {
+    service: Arc<Mutex<Service>>,
+    hands: Hands,
+    /// Told of each change of the script, for the requests that hang.
+    scripts: watch::Sender<()>,
+}
+
+/// The connection is closed in place of an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("cut by script")]
+struct Cut;
+
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(permits).acquire_owned().await.expect("nobody closes the semaphore");
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, permit))
+}
+
+async fn converse(
+    stream: TcpStream,
+    permit: OwnedSemaphorePermit,
+    desk: Arc<Desk>,
+    mut stop: watch::Receiver<()>,
+) {
+    // A connection that cannot be told works all the same, a little later.
+    let _ = stream.set_nodelay(true);
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MOST_STREAMS);
+    let service = service_fn(|request| {
+        let desk = Arc::clone(&desk);
+        async move { desk.answer(request).await }
+    });
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    // How a connection ends is the client's affair, or was asked for by script.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        _ = stop.changed() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+    drop(permit);
+}
+
+impl Desk {
+    async fn answer(&self, request: hyper::Request<Incoming>) -> Result<Response, Cut> {
+        let (head, body) = request.into_parts();
+        let body = axum::body::to_bytes(Body::new(body), LARGEST_BODY).await;
+        let path = head.uri.path();
+        if let Some(door) = path.strip_prefix("/sandbox") {
+            let body = body.unwrap_or_default();
+            return Ok(self.door(&head.method, door, head.uri.query(), &body));
+        }
+        let caller = Caller::of(&head.headers);
+        let Ok(body) = body else { return self.stray(Problem::too_large(), &caller).await };
+        let target = match route(head.method.as_str(), path) {
+            Err(problem) => return self.stray(problem, &caller).await,
+            Ok(target) => target,
+        };
+        match target {
+            Target::Token(tenant) => self.token(&tenant, &head.headers, &body).await,
+            _ if !body.is_empty() && !is(&head.headers, "application/json") => {
+                self.stray(Problem::not_json(), &caller).await
+            }
+            Target::Batch => self.batch(&head.headers, &body, &caller).await,
+            Target::User(user, verb) => {
+                self.call(&head.headers, Call::on_user(user, verb, &body), &caller).await
+            }
+            Target::Presences => self.call(&head.headers, Call::on_presences(&body), &caller).await,
+        }
+    }
+
+    async fn call(&self, headers: &HeaderMap, call: Call, caller: &Caller) -> Result<Response, Cut> {
+        let scripts = self.scripts.subscribe();
+        let reply = {
+            let mut service = self.service();
+            let bearer = service.bearer(bearer(headers));
+            service.handle((self.hands.now)(), &Request { bearer, call })
+        };
+        let form = self.deliver(reply.latency, reply.delivery, scripts).await?;
+        Ok(answer::reply(&reply, form, caller, self.wall()))
+    }
+
+    async fn batch(&self, headers: &HeaderMap, body: &Bytes, caller: &Caller) -> Result<Response, Cut> {
+        let scripts = self.scripts.subscribe();
+        let batch = Batch::read(body);
+        let outcome = {
+            let mut service = self.service();
+            let bearer = service.bearer(bearer(headers));
+            service.batch((self.hands.now)(), bearer, batch)
+        };
+        match outcome {
+            Err(reply) => {
+                let form = self.deliver(reply.latency, reply.delivery, scripts).await?;
+                Ok(answer::reply(&reply, form, caller, self.wall()))
+            }
+            Ok(batch) => {
+                self.pass(batch.latency).await;
+                Ok(answer::batch(&batch, caller, self.wall()))
+            }
+        }
+    }
+
+    async fn token(&self, tenant: &str, headers: &HeaderMap, body: &Bytes) -> Result<Response, Cut> {
+        let scripts = self.scripts.subscribe();
+        let form = if is(headers, "application/x-www-form-urlencoded") { body.as_ref() } else { b"" };
+        let ask = TokenAsk::read(tenant, form);
+        let (reply, text) = {
+            let mut service = self.service();
+            let reply = service.token((self.hands.now)(), ask);
+            let text = reply.token().map(|token| service.token_text(token));
+            (reply, text)
+        };
+        let _under_way = reply.ticket.map(|ticket| UnderWay { desk: self, ticket });
+        let form = self.deliver(reply.latency, reply.delivery, scripts).await?;
+        Ok(answer::token(&reply, text.as_deref(), form, self.wall()))
+    }
+
+    async fn stray(&self, problem: Problem, caller: &Caller) -> Result<Response, Cut> {
+        let reply = self.service().stray(problem);
+        self.pass(reply.latency).await;
+        Ok(answer::reply(&reply, BodyForm::Envelope, caller, self.wall()))
+    }
+
+    /// Returns the form of the body when the answer is to go out.
+    async fn deliver(
+        &self,
+        latency: Duration,
+        delivery: Delivery,
+        mut scripts: watch::Receiver<()>,
+    ) -> Result<BodyForm, Cut> {
+        if delivery == Delivery::Hung {
+            // The sender lives as long as the desk.
+            let _ = scripts.changed().await;
+            return Err(Cut);
+        }
+        self.pass(latency).await;
+        match delivery {
+            Delivery::Answered(form) => Ok(form),
+            Delivery::Cut | Delivery::Hung => Err(Cut),
+        }
+    }
+
+    async fn pass(&self, latency: Duration) {
+        if !latency.is_zero() {
+            (self.hands.sleep)(latency).await;
+        }
+    }
+
+    fn wall(&self) -> SystemTime {
+        (self.hands.wall)()
+    }
+
+    /// The machine. It is held for one call, and the time is read while it is held, so that time never goes back.
+    fn service(&self) -> MutexGuard<'_, Service> {
+        self.service.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A token request that has no answer yet, be it that its client has gone.
+struct UnderWay<'a> {
+    desk: &'a Desk,
+    ticket: TokenTicket,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.desk.service().token_done(self.ticket);
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then_some(token)
+}
+
+fn is(headers: &HeaderMap, media_type: &str) -> bool {
+    let given = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type)
+}
+
+#[cfg(test)]
+mod tests;

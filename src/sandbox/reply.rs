@@ -1,0 +1,152 @@
+//! What the service answers, before it is written as HTTP.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::faults::{BodyForm, Trouble};
+use super::presence::Shown;
+use super::problem::Problem;
+use super::quota::RetryAfter;
+use super::token::{TokenId, TokenProblem};
+use crate::keeper::time::MonoTime;
+
+/// The answer to one presence request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// The number of the request, counted from 1 over all that came in.
+    pub number: u64,
+    /// HTTP status. It says nothing unless the delivery is [`Delivery::Answered`].
+    pub status: u16,
+    /// What the body says.
+    pub content: Content,
+    /// The Retry-After header.
+    pub retry_after: Option<RetryAfter>,
+    /// Whether the answer reaches the client.
+    pub delivery: Delivery,
+    /// How long after its arrival the answer goes out.
+    pub latency: Duration,
+}
+
+/// What becomes of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// It arrives, with a body of this form.
+    Answered(BodyForm),
+    /// The connection is closed instead.
+    Cut,
+    /// There is none until the script changes.
+    Hung,
+}
+
+/// What the body of an answer says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// Nothing.
+    Nothing,
+    /// An error.
+    Problem(Problem),
+    /// One presence.
+    Presence(Presence),
+    /// Several, in the order asked for.
+    Presences(Vec<Presence>),
+}
+
+/// One user's presence as a reader gets it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Presence {
+    /// The user.
+    pub user: Uuid,
+    /// The aggregate.
+    pub shown: Shown,
+    /// The moment it is true of; `sequenceNumber` is made of it.
+    pub at: MonoTime,
+}
+
+impl Reply {
+    /// An answer that is an error.
+    #[must_use]
+    pub fn problem(number: u64, latency: Duration, form: BodyForm, problem: Problem) -> Self {
+        Self {
+            number,
+            status: problem.status,
+            content: Content::Problem(problem),
+            retry_after: None,
+            delivery: Delivery::Answered(form),
+            latency,
+        }
+    }
+
+    /// An answer by script. `form` is what the script leaves open.
+    #[must_use]
+    pub fn trouble(number: u64, latency: Duration, form: BodyForm, trouble: &Trouble) -> Self {
+        let Trouble { status, retry_after, body, hang, reset } = trouble;
+        Self {
+            content: if *status < 400 {
+                Content::Nothing
+            } else {
+                Content::Problem(Problem::of_status(*status))
+            },
+            status: *status,
+            retry_after: retry_after.clone().map(RetryAfter::Text),
+            delivery: match (*hang, *reset) {
+                (true, _) => Delivery::Hung,
+                (false, true) => Delivery::Cut,
+                (false, false) => Delivery::Answered(body.unwrap_or(form)),
+            },
+            number,
+            latency,
+        }
+    }
+
+    /// Whether the client is told that all went well.
+    #[must_use]
+    pub const fn is_granted(&self) -> bool {
+        matches!(self.delivery, Delivery::Answered(_)) && self.status < 300
+    }
+}
+
+/// The answer to one token request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenReply {
+    /// The number of the token request, counted from 1.
+    pub number: u64,
+    /// HTTP status. It says nothing unless the delivery is [`Delivery::Answered`].
+    pub status: u16,
+    /// What the body says.
+    pub content: TokenContent,
+    /// The Retry-After header.
+    pub retry_after: Option<RetryAfter>,
+    /// Whether the answer reaches the client.
+    pub delivery: Delivery,
+    /// How long after its arrival the answer goes out.
+    pub latency: Duration,
+    /// To be given back to the service once the answer is out, or given up.
+    pub ticket: Option<TokenTicket>,
+}
+
+/// One token request that is under way, for the count of those in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenTicket(pub(super) u32);
+
+/// What the body of a token answer says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TokenContent {
+    /// A token and the seconds of its life.
+    Granted(TokenId, u64),
+    /// An error of the endpoint.
+    Problem(TokenProblem),
+    /// An error of what stands before it, which knows no such shape.
+    Gateway,
+}
+
+impl TokenReply {
+    /// The token it grants.
+    #[must_use]
+    pub const fn token(&self) -> Option<TokenId> {
+        match self.content {
+            TokenContent::Granted(token, _) => Some(token),
+            TokenContent::Problem(_) | TokenContent::Gateway => None,
+        }
+    }
+}
