@@ -21,6 +21,17 @@ pub enum Input {
         /// What becomes of the sessions it removes.
         on_remove: OnRemove,
     },
+    /// Between two plans something else is wanted of a session: an override or an edge of a schedule.
+    Change {
+        /// Which.
+        session: SessionIx,
+        /// What it shall show from now on.
+        wish: Option<Wish>,
+        /// When this ends, as far as known; else [`MonoTime::FAR`].
+        until: MonoTime,
+        /// Whether it goes before other changes: an override does.
+        urgent: bool,
+    },
     /// A request was answered, or lost. Each [`Output::Send`] gets exactly one, at the latest at its deadline.
     Answered {
         /// Whose request.
@@ -296,11 +307,8 @@ pub enum Event {
     },
     /// The last slice of a plan is taken.
     PlanApplied(Counts),
-    /// Draining is over: nothing is in flight.
-    Drained {
-        /// How many sessions are still to be cleared; 0 unless the driver asks for an early end.
-        uncleared: u32,
-    },
+    /// Draining is over: nothing is in flight, and what was to be cleared is.
+    Drained,
 }
 
 /// Why a session is set to something new.

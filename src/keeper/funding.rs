@@ -79,6 +79,14 @@ pub fn capacity(quota: Quota) -> Load {
     Load::from_hertz(UTILISATION_MAX * FRACTION_MAX * quota.per_second())
 }
 
+/// The lowest rate (requests per second) that a lane with this load is slowed down to while someone else spends its
+/// quota: it leaves a quarter of each term for what goes wrong, and 429s do.
+#[must_use]
+pub fn least_rate(load: Load) -> f64 {
+    const FRACTION: f64 = 0.75;
+    load.hertz() / FRACTION / UTILISATION
+}
+
 /// How long setting this many sessions takes at a quota's pace.
 #[must_use]
 pub fn time_to_set(sessions: usize, quota: Quota) -> Duration {

@@ -4,16 +4,23 @@
 //! token: it is told what happened through [`Keeper::handle`] and says what to do through
 //! [`Keeper::poll_output`].
 
+mod agenda;
+mod budget;
 pub mod diff;
 pub mod event;
 pub mod funding;
 pub mod id;
+mod lane;
 mod machine;
 pub mod outcome;
 pub mod plan;
 pub mod presence;
+mod session;
 pub mod snapshot;
 pub mod time;
+mod token;
+mod trouble;
+mod view;
 
 pub use diff::{Diff, diff};
 pub use event::{Because, Call, Event, Input, Lease, OnRemove, Output, Record, Request, RestoredLane};

@@ -87,8 +87,8 @@ impl Expiration {
     /// The shortest expiration that covers `time`, within what Graph grants.
     #[must_use]
     pub fn covering(time: Duration) -> Self {
-        let minutes =
-            time.as_secs().div_ceil(60) + u64::from(time.as_secs() % 60 == 0 && time.subsec_nanos() > 0);
+        let minutes = time.as_secs().div_ceil(60)
+            + u64::from(time.as_secs().is_multiple_of(60) && time.subsec_nanos() > 0);
         Self::from_minutes(minutes.clamp(5, 240)).unwrap_or(Self::MAX)
     }
 

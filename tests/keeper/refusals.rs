@@ -1,0 +1,137 @@
+//! Users and tokens that Graph will not have.
+
+use presenced::keeper::event::Trouble;
+use presenced::keeper::{
+    Event, Input, Outcome, PresenceState::*, Refusal, Request, TokenAnswer, TokenFailure, id::Generation,
+};
+
+use crate::bench::{Bench, HOUR, plan, secs, user, wish};
+
+fn parked(t: &Bench) -> Vec<(presenced::keeper::id::UserId, Refusal)> {
+    t.events
+        .iter()
+        .filter_map(
+            |e| if let Event::Parked { user, refusal, .. } = e { Some((*user, *refusal)) } else { None },
+        )
+        .collect()
+}
+
+#[test]
+fn a_refused_user_is_tried_less_and_less_and_the_others_go_on() {
+    let mut t = Bench::holding(plan().lane(1).users(0..40, wish(Available, 60)));
+    let answer = |r: &Request| {
+        if r.user == user(7) { Outcome::Refused(Refusal::NotFound) } else { Outcome::Granted }
+    };
+    let start = t.now;
+    let sent = t.run(5 * HOUR, answer);
+    let tries: Vec<u64> =
+        sent.iter().filter(|(_, r)| r.user == user(7)).map(|(at, _)| at.since(start).as_secs()).collect();
+    let gaps: Vec<u64> = tries.windows(2).map(|w| w[1] - w[0]).collect();
+    assert_eq!(gaps[..5], [300, 600, 1_200, 2_400, 3_600]);
+    assert!(parked(&t).iter().all(|p| *p == (user(7), Refusal::NotFound)));
+    let lane = &t.keeper.snapshot(t.now).lanes[0];
+    assert_eq!((lane.held, lane.parked, lane.lapses), (39, 1, 0), "a parked session is not a lapse");
+    t.input(Input::Unpark);
+    assert_eq!(t.next_request(secs(1)).user, user(7), "at once after a reload");
+}
+
+#[test]
+fn one_user_rejected_for_ever_is_parked_without_a_storm_of_tokens() {
+    let mut t = Bench::holding(plan().lane(1).users(0..40, wish(Available, 60)));
+    let before = t.fetches;
+    let answer = |r: &Request| if r.user == user(7) { Outcome::TokenRejected } else { Outcome::Granted };
+    t.run(HOUR, answer);
+    assert!(parked(&t).iter().all(|p| *p == (user(7), Refusal::Unauthorized)));
+    assert!(!parked(&t).is_empty());
+    assert!(t.fetches - before <= 6, "{} fetches in an hour", t.fetches - before);
+    assert_eq!(t.lapses(), 0);
+}
+
+#[test]
+fn a_revoked_token_costs_one_fetch_and_no_session() {
+    let mut t = Bench::holding(plan().lane(1).users(0..10_000, wish(Available, 60)));
+    let before = t.fetches;
+    let sent = t.run(secs(900), |r| {
+        if r.generation == Generation(1) { Outcome::TokenRejected } else { Outcome::Granted }
+    });
+    assert_eq!(t.fetches - before, 1);
+    assert_eq!(t.lapses(), 0);
+    assert!(parked(&t).is_empty());
+    let wasted = sent.iter().filter(|(_, r)| r.generation == Generation(1)).count();
+    assert!(wasted <= 60, "{wasted} requests on a token that was known to be bad");
+}
+
+#[test]
+fn a_service_that_rejects_every_token_gets_few_requests_and_few_fetches() {
+    for users in [1, 3, 1_000] {
+        let mut t = Bench::holding(plan().lane(1).users(0..users, wish(Available, 60)));
+        let before = t.fetches;
+        let sent = t.run(HOUR, |_| Outcome::TokenRejected);
+        assert!(
+            t.events.iter().any(|e| matches!(e, Event::LaneDown { trouble: Trouble::TokenRejected, .. })),
+            "{users}"
+        );
+        assert!(t.fetches - before <= 60, "{} fetches in an hour for {users}", t.fetches - before);
+        assert!(sent.len() <= 400, "{} requests in an hour for {users}", sent.len());
+        let healed = t.run(secs(1_000), |_| Outcome::Granted);
+        assert!(!healed.is_empty());
+        let lane = &t.keeper.snapshot(t.now).lanes[0];
+        assert_eq!(u128::from(lane.held), users, "it heals by itself");
+        assert!(t.events.iter().any(|e| matches!(e, Event::LaneUp { .. })));
+    }
+}
+
+#[test]
+fn five_users_refused_and_none_granted_park_the_lane() {
+    let mut t = Bench::new();
+    t.reload(plan().lane(1).users(0..500, wish(Available, 60)));
+    let before = t.fetches;
+    let sent = t.run(HOUR, |_| Outcome::Refused(Refusal::Forbidden));
+    assert!(sent.len() < 30, "{} requests in an hour for a lane that has no right", sent.len());
+    assert!(t.fetches > before + 3, "consent shows in new tokens only");
+    let down = Event::LaneDown {
+        lane: presenced::keeper::id::LaneIx(0),
+        trouble: Trouble::Refused(Refusal::Forbidden),
+        sessions: 500,
+        first_lapse_in: None,
+    };
+    assert!(t.events.contains(&down), "{:?}", t.events);
+    t.input(Input::Unpark);
+    t.run(secs(60), |_| Outcome::Granted);
+    assert_eq!(t.keeper.snapshot(t.now).lanes[0].held, 500);
+}
+
+#[test]
+fn deleted_users_at_the_head_of_a_lane_do_not_take_the_others_with_them() {
+    let mut t = Bench::holding(plan().lane(1).users(100..200, wish(Available, 60)));
+    t.token = Some(TokenAnswer::Granted { lifetime: secs(600), refresh_in: None });
+    t.reload(plan().lane(1).users(0..20, wish(Available, 60)).users(100..200, wish(Available, 60)));
+    let gone =
+        |r: &Request| if r.user < user(20) { Outcome::Refused(Refusal::NotFound) } else { Outcome::Granted };
+    t.run(2 * HOUR, gone);
+    let lane = &t.keeper.snapshot(t.now).lanes[0];
+    assert_eq!((lane.held, lane.parked, lane.lapses), (100, 20, 0));
+}
+
+#[test]
+fn without_a_token_nothing_is_sent_and_it_is_asked_for_with_back_off() {
+    let mut t = Bench::new();
+    let failed = TokenAnswer::Failed { failure: TokenFailure::Rejected, retry_after: None };
+    t.token = Some(failed);
+    t.reload(plan().lane(1).users(0..5, wish(Available, 60)));
+    let sent = t.run(secs(600), |_| Outcome::Granted);
+    assert!(sent.is_empty());
+    assert!((8..=12).contains(&t.fetches), "2, 4, 8 ... 120 s apart: {}", t.fetches);
+    t.token = Some(TokenAnswer::Granted { lifetime: HOUR, refresh_in: None });
+    t.input(Input::CredentialChanged { lane: presenced::keeper::id::LaneIx(0) });
+    assert_eq!(t.run(secs(5), |_| Outcome::Granted).len(), 5, "at once with the new credential");
+}
+
+#[test]
+fn a_token_endpoint_that_hangs_is_asked_once() {
+    let mut t = Bench::new();
+    t.token = None;
+    t.reload(plan().lane(1).users(0..5, wish(Available, 60)));
+    t.run(secs(600), |_| Outcome::Granted);
+    assert_eq!(t.fetches, 1, "one at a time");
+}
