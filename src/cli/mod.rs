@@ -1,2 +1,76 @@
 //! Wires the rooms together, one file a subcommand.
+
+pub mod check;
+pub mod run;
 pub mod sandbox;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What the process ends with. Scripts and unit files depend on these.
+pub mod exit {
+    /// A failure at run time.
+    pub const FAILURE: u8 = 1;
+    /// Wrong usage.
+    pub const USAGE: u8 = 2;
+    /// A bug.
+    pub const BUG: u8 = 70;
+    /// A config that is not admitted.
+    pub const CONFIG: u8 = 78;
+}
+
+/// Keeps Microsoft Graph presence sessions alive.
+#[derive(Parser, Debug)]
+#[command(name = "presenced", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// The config file
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "PRESENCED_CONFIG",
+        default_value = "/etc/presenced/config.toml"
+    )]
+    pub config: PathBuf,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run the daemon, in the foreground
+    Run(run::RunArgs),
+    /// Say everything that is wrong with the config, without touching the network
+    Check(check::CheckArgs),
+    /// Serve the Graph sandbox alone, for any client
+    Sandbox(sandbox::SandboxArgs),
+}
+
+impl Cli {
+    /// Does what was asked for, and returns what the process ends with.
+    ///
+    /// # Errors
+    /// What went wrong and has no exit code of its own: a failure at run time.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Run(args) => run::run(&self.config, &args),
+            Command::Check(args) => check::run(&self.config, &args),
+            Command::Sandbox(args) => sandbox::run(args),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,4 +1,188 @@
 //! Admits: from the files that an operator writes to settings and the keeper's plan, or to problems that say what
 //! would be right. It never touches the network, and never prints.
+//!
+//! Texts become trees (`toml`), trees what may be written ([`file`]), and that the [`settings`] and the plan
+//! ([`admit`]). Each step collects [`problem`]s and goes on, so that one run finds all of them.
 
+mod admit;
+mod credential;
+mod file;
+mod include;
+mod problem;
+mod read;
+pub mod resolve;
+pub mod secret;
 pub mod settings;
+mod source;
+mod stated;
+mod words;
+
+use std::ffi::OsString;
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::DeTable;
+
+use crate::keeper::Plan;
+use file::Contents;
+use problem::{Code, Problem};
+use read::Reader;
+use secret::Environment;
+use settings::Settings;
+use source::{FileIx, Place, Source};
+
+pub use problem::Problems;
+pub use source::{FILE_BYTES_MAX, Sources};
+
+/// A config that was admitted.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Everything but the plan.
+    pub settings: Settings,
+    /// Every session that is wanted.
+    pub plan: Plan,
+    /// Warnings and notes; no errors.
+    pub warnings: Problems,
+    /// The files that it was read from.
+    pub sources: Sources,
+}
+
+/// What is looked at besides the files of the config.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Whether secret files, variables and the CA file are looked at. `false`: on a machine that has none of them.
+    pub environment: bool,
+}
+
+/// Reads the file at `path` and those it includes, and checks everything.
+///
+/// # Errors
+///
+/// All problems, the warnings among them, if one of them is an error.
+pub fn load(path: &Path, options: Options) -> Result<Loaded, Problems> {
+    load_in(path, options.environment.then_some(&process()))
+}
+
+/// The same from texts that are in hand: every file after the first is included, whatever the first one's `include`
+/// says. Relative names are relative to the paths that the texts came from.
+///
+/// # Errors
+///
+/// As for [`load`].
+pub fn load_sources(sources: Sources, options: Options) -> Result<Loaded, Problems> {
+    load_sources_in(sources, options.environment.then_some(&process()))
+}
+
+/// The environment of this process.
+fn process() -> Environment<'static> {
+    fn var(name: &str) -> Option<OsString> {
+        std::env::var_os(name)
+    }
+    Environment { var: &var }
+}
+
+fn load_in(path: &Path, environment: Option<&Environment<'_>>) -> Result<Loaded, Problems> {
+    let mut problems = Vec::new();
+    let main = match Source::read(path) {
+        Ok(main) => main,
+        Err(error) => {
+            let message = format!("cannot read the config: {error}");
+            let problem = Problem::new(Code::Unreadable, path.to_owned(), message);
+            return Err(Problems::new(Sources::new(path, ""), vec![problem]));
+        }
+    };
+    let mut sources = Sources::from(main);
+    let main = sources.main().clone();
+    let tree = Tree::parse(FileIx::MAIN, &main, &mut problems);
+    let mut reader = Reader { file: FileIx::MAIN, problems: &mut problems };
+    let patterns = include::patterns(&mut reader, &tree.table);
+    include::read_all(&patterns, &mut sources, &mut problems);
+    finish(sources, tree, problems, environment)
+}
+
+fn load_sources_in(sources: Sources, environment: Option<&Environment<'_>>) -> Result<Loaded, Problems> {
+    let mut problems = Vec::new();
+    let main = sources.main().clone();
+    let tree = Tree::parse(FileIx::MAIN, &main, &mut problems);
+    include::patterns(&mut Reader { file: FileIx::MAIN, problems: &mut problems }, &tree.table);
+    finish(sources, tree, problems, environment)
+}
+
+/// Reads the files, the main one already parsed, and admits what they say.
+fn finish(
+    sources: Sources,
+    main: Tree<'_>,
+    mut problems: Vec<Problem>,
+    environment: Option<&Environment<'_>>,
+) -> Result<Loaded, Problems> {
+    let main_path = sources.main().path().display().to_string();
+    let mut contents = Vec::with_capacity(sources.count());
+    let mut complete = main.doubtful.is_empty();
+    contents.push(main.read(&main_path, &mut problems));
+    for (file, source) in sources.files().skip(1) {
+        let tree = Tree::parse(file, source, &mut problems);
+        complete &= tree.doubtful.is_empty();
+        contents.push(tree.read(&main_path, &mut problems));
+    }
+    // Where a file could not be read, too, what seems to be missing may be in it.
+    complete &= !problems.iter().any(|problem| problem.code == Code::Unreadable);
+    let admitted = admit::admit(&contents, &sources, complete, environment, &mut problems);
+    let problems = Problems::new(sources.clone(), problems);
+    match admitted {
+        Some((settings, plan)) if problems.errors() == 0 => {
+            Ok(Loaded { settings, plan, warnings: problems, sources })
+        }
+        _ => Err(problems),
+    }
+}
+
+/// A file's tree, as far as its syntax allows one.
+struct Tree<'t> {
+    file: FileIx,
+    table: DeTable<'t>,
+    /// The tables that a syntax error is in, from header to header: what is read of them may be nonsense.
+    doubtful: Vec<Range<usize>>,
+}
+
+impl<'t> Tree<'t> {
+    fn parse(file: FileIx, source: &'t Source, problems: &mut Vec<Problem>) -> Self {
+        let (tree, errors) = DeTable::parse_recoverable(source.text());
+        let mut doubtful = Vec::new();
+        for error in errors {
+            let span = error.span().unwrap_or_default();
+            let twice = error.message() == "duplicate key";
+            let message =
+                if twice { "key given twice".to_owned() } else { format!("syntax: {}", error.message()) };
+            problems.push(Problem::new(Code::Syntax, Place::new(file, span.clone()), message));
+            if !twice {
+                doubtful.push(block(source.text(), span));
+            }
+        }
+        Self { file, table: Spanned::into_inner(tree), doubtful }
+    }
+
+    /// Reads it; what is wrong in a doubtful part is left unsaid until the syntax is right.
+    fn read(self, main_path: &str, problems: &mut Vec<Problem>) -> Contents {
+        let already = problems.len();
+        let contents = Contents::read(&mut Reader { file: self.file, problems }, &self.table, main_path);
+        let mut found = problems.split_off(already);
+        found.retain(|problem| {
+            problem.place().is_none_or(|place| {
+                let span = place.span();
+                !self.doubtful.iter().any(|doubt| span.start < doubt.end && doubt.start <= span.end)
+            })
+        });
+        problems.append(&mut found);
+        contents
+    }
+}
+
+/// The table that `span` is in: from the last line that begins with a bracket to the next such line.
+fn block(text: &str, span: Range<usize>) -> Range<usize> {
+    let (before, after) = (&text[..span.start], &text[span.end..]);
+    let line = before.rfind('\n').map_or(0, |at| at + 1);
+    let own = text[line..].trim_start().starts_with('[').then_some(line);
+    let start = own.or_else(|| before.rfind("\n[").map(|at| at + 1)).unwrap_or(0);
+    start..after.find("\n[").map_or(text.len(), |at| span.end + at)
+}

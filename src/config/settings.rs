@@ -72,14 +72,33 @@ pub struct Network {
 }
 
 /// How to reach the outside.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Proxy {
     /// Directly.
     None,
     /// As `HTTPS_PROXY` and its like say.
     Env,
-    /// Through this one.
+    /// Through this one. It may hold a password: show [`Url::host_str`] and [`Url::port`], never the whole.
     Url(Url),
+}
+
+/// Without the user name and password of a URL.
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Env => f.write_str("Env"),
+            Self::Url(url) => {
+                let host = url.host_str().unwrap_or_default();
+                write!(
+                    f,
+                    "Url({}://{host}:{})",
+                    url.scheme(),
+                    url.port_or_known_default().unwrap_or_default()
+                )
+            }
+        }
+    }
 }
 
 /// How people appear in logs.
@@ -150,6 +169,23 @@ pub struct Cloud {
     pub graph: Url,
     /// The login authority.
     pub login: Url,
+}
+
+impl Cloud {
+    /// A cloud of Microsoft's by the name that the config has for it: `global`, `us-gov-l4` or `us-gov-l5`.
+    ///
+    /// Source: "National cloud deployments" in the Graph documentation.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let (graph, login) = match name {
+            "global" => ("https://graph.microsoft.com", "https://login.microsoftonline.com"),
+            "us-gov-l4" => ("https://graph.microsoft.us", "https://login.microsoftonline.us"),
+            "us-gov-l5" => ("https://dod-graph.microsoft.us", "https://login.microsoftonline.us"),
+            _ => return None,
+        };
+        let root = |text| Url::parse(text).expect("the roots above are URLs");
+        Some(Self { graph: root(graph), login: root(login) })
+    }
 }
 
 /// How an app proves who it is. Never holds a secret, only where it is.

@@ -1,0 +1,116 @@
+//! `presenced check`: says everything that is wrong with a config, without touching the network.
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::config::{self, Loaded, Options, Problems};
+
+/// The exit code for a config that is not admitted.
+const BAD_CONFIG: u8 = 78;
+
+/// Checks the config and prints all problems, then a summary and the hash of the effective config.
+#[derive(clap::Args, Clone, Debug)]
+pub struct CheckArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Do not look at secret files, variables and the CA file, for machines that have none of them
+    #[arg(long)]
+    pub no_environment: bool,
+    /// Fail on warnings, too
+    #[arg(long)]
+    pub deny_warnings: bool,
+}
+
+/// Checks the config at `config_path` and prints the result to standard output.
+///
+/// Returns exit code 0 for a good config, 78 for a bad one, and for warnings if they are denied.
+///
+/// # Errors
+///
+/// Standard output cannot be written to.
+pub fn run(config_path: &Path, args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let verdict = Verdict::of(config_path, args);
+    let mut out = std::io::stdout().lock();
+    let color = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let text = if args.json { format!("{:#}\n", verdict.to_json()) } else { verdict.render(color) };
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever reads along has seen enough; the exit code still tells.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        written => written?,
+    }
+    Ok(if verdict.ok { ExitCode::SUCCESS } else { BAD_CONFIG.into() })
+}
+
+/// What a check comes to.
+struct Verdict {
+    loaded: Result<Loaded, Problems>,
+    ok: bool,
+}
+
+impl Verdict {
+    fn of(path: &Path, args: &CheckArgs) -> Self {
+        let loaded = config::load(path, Options { environment: !args.no_environment });
+        let ok = loaded.as_ref().is_ok_and(|loaded| !args.deny_warnings || loaded.warnings.warnings() == 0);
+        Self { loaded, ok }
+    }
+
+    fn problems(&self) -> &Problems {
+        match &self.loaded {
+            Ok(loaded) => &loaded.warnings,
+            Err(problems) => problems,
+        }
+    }
+
+    fn render(&self, color: bool) -> String {
+        let problems = self.problems();
+        let mut out = problems.render(color);
+        let files = count(problems.sources().count(), "file");
+        let summary = match (&self.loaded, self.ok) {
+            (Err(_), _) => format!("error: {} in {files}\n", problems.summary()),
+            (Ok(_), false) => format!("error: {} in {files}, and warnings are denied\n", problems.summary()),
+            (Ok(loaded), true) => {
+                let sessions = count(loaded.plan.len(), "session");
+                let apps = count(loaded.settings.apps.len(), "app");
+                let also =
+                    if problems.is_empty() { String::new() } else { format!("; {}", problems.summary()) };
+                format!("ok: {sessions} in {apps} from {files}; config {}{also}\n", loaded.settings.hash)
+            }
+        };
+        out.push_str(&summary);
+        out
+    }
+
+    /// `ok`, `errors`, `warnings`, `notes`, `problems` and, for a config that is admitted, `config` with `hash`,
+    /// `files`, and the sessions of each app.
+    fn to_json(&self) -> serde_json::Value {
+        let problems = self.problems();
+        let mut out = json!({
+            "ok": self.ok,
+            "errors": problems.errors(),
+            "warnings": problems.warnings(),
+            "notes": problems.notes(),
+            "problems": problems.to_json(),
+        });
+        if let Ok(loaded) = &self.loaded {
+            let files = loaded.sources.iter().map(|(path, _)| path.display().to_string());
+            let apps = loaded.plan.lanes().iter().map(|lane| {
+                let funded = lane.sessions.iter().filter(|session| session.funded).count();
+                json!({ "name": &*lane.head.name, "sessions": lane.sessions.len(), "funded": funded })
+            });
+            out["config"] = json!({
+                "hash": loaded.settings.hash.to_string(),
+                "files": files.collect::<Vec<_>>(),
+                "apps": apps.collect::<Vec<_>>(),
+            });
+        }
+        out
+    }
+}
+
+fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}

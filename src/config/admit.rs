@@ -1,0 +1,71 @@
+//! From what is written to what it means: the settings and the plan, and all that takes more than one table to see.
+
+mod apps;
+mod check;
+mod hash;
+mod users;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::file::Contents;
+use super::problem::Problem;
+use super::read::Key;
+use super::secret::Environment;
+use super::settings::{DaemonSettings, LogUsers, Network, OnStop, Proxy, Settings, StartWith};
+use super::source::Sources;
+use crate::keeper::{OnRemove, Plan};
+
+pub(super) use apps::APP_PLACEHOLDER;
+
+/// What the contents mean; nothing where something is too wrong to go on. `contents` are those of `sources`, one for
+/// one. `complete`: nothing was lost to a syntax error or an unreadable file, so what is missing is really missing.
+pub(super) fn admit(
+    contents: &[Contents],
+    sources: &Sources,
+    complete: bool,
+    environment: Option<&Environment<'_>>,
+    problems: &mut Vec<Problem>,
+) -> Option<(Settings, Plan)> {
+    let main = contents.first()?;
+    let daemon = daemon(main, sources);
+    let network = network(main, sources);
+    let apps = apps::admit(contents, sources, complete, environment, problems);
+    let users = users::admit(contents, sources, &apps, complete, problems);
+    if let Some(environment) = environment {
+        check::environment(main, &network, &apps, environment, problems);
+    }
+    let plan = Plan::new(apps.lanes(users.sessions));
+    check::funding(&plan, &apps, problems);
+    let log_users = main.log_users.value().copied().unwrap_or(LogUsers::Id);
+    let written =
+        hash::Written { main, daemon: &daemon, network: &network, log_users, people: &users.people };
+    let hash = hash::of(&written, &apps, &plan, sources);
+    let settings =
+        Settings { daemon, network, log_users, apps: apps.into_settings(), people: users.people, hash };
+    Some((settings, plan))
+}
+
+fn daemon(main: &Contents, sources: &Sources) -> DaemonSettings {
+    let written = &main.daemon;
+    DaemonSettings {
+        state_dir: relative(&written.state_dir, sources).unwrap_or_else(|| "/var/lib/presenced".into()),
+        on_stop: written.on_stop.value().copied().unwrap_or(OnStop::Leave),
+        stop_timeout: written.stop_timeout.value().copied().unwrap_or(Duration::from_secs(10)),
+        on_remove: written.on_remove.value().copied().unwrap_or(OnRemove::Clear),
+        max_removed: written.max_removed.value().copied().unwrap_or(20),
+        start_with: written.start_with.value().copied().unwrap_or(StartWith::LastGood),
+    }
+}
+
+fn network(main: &Contents, sources: &Sources) -> Network {
+    Network {
+        proxy: main.network.proxy.value().cloned().unwrap_or(Proxy::None),
+        ca_file: relative(&main.network.ca_file, sources),
+    }
+}
+
+/// A path, relative to the main file.
+fn relative(path: &Key<Box<str>>, sources: &Sources) -> Option<PathBuf> {
+    path.value().map(|path| sources.main().directory().join(path.as_ref()))
+}

@@ -1,0 +1,151 @@
+//! The hash of what a config means: the same for files that differ in comments, order, spelling or in how they are
+//! split, on any machine and in any directory.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::apps::Apps;
+use crate::config::file::Contents;
+use crate::config::settings::{
+    ConfigHash, Credential, DaemonSettings, LogUsers, Network, OnStop, Person, Proxy, StartWith,
+};
+use crate::config::source::{Placed, Sources};
+use crate::keeper::id::UserId;
+use crate::keeper::{OnRemove, Plan};
+
+/// Begins every hash. A change of what is hashed, or how, gives it another number.
+const FORMAT: &str = "presenced config 1";
+
+/// What the files say besides apps and sessions.
+pub(super) struct Written<'a> {
+    pub(super) main: &'a Contents,
+    pub(super) daemon: &'a DaemonSettings,
+    pub(super) network: &'a Network,
+    pub(super) log_users: LogUsers,
+    pub(super) people: &'a HashMap<UserId, Person>,
+}
+
+pub(super) fn of(written: &Written<'_>, apps: &Apps, plan: &Plan, sources: &Sources) -> ConfigHash {
+    let mut canon = Canon(Sha256::new());
+    canon.text(FORMAT);
+    canon.settings(written);
+    canon.apps(apps, sources);
+    canon.sessions(plan);
+    let mut people: Vec<_> = written.people.iter().collect();
+    people.sort_unstable_by_key(|(id, _)| **id);
+    canon.number(people.len() as u64);
+    for (id, person) in people {
+        canon.bytes(id.as_bytes());
+        canon.text(person.name.as_deref().unwrap_or_default());
+        canon.number(person.aliases.len() as u64);
+        person.aliases.iter().for_each(|alias| canon.text(alias));
+    }
+    ConfigHash(canon.0.finalize().into())
+}
+
+/// Writes values so that no two sequences of them look the same: each text with its length.
+struct Canon(Sha256);
+
+impl Canon {
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.number(bytes.len() as u64);
+        self.0.update(bytes);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes(text.as_bytes());
+    }
+
+    fn number(&mut self, number: u64) {
+        self.0.update(number.to_be_bytes());
+    }
+
+    fn settings(&mut self, written: &Written<'_>) {
+        let path =
+            |path: Option<&Box<str>>| path.map(|path| normal(Path::new(path.as_ref()))).unwrap_or_default();
+        self.text(&match written.main.daemon.state_dir.value() {
+            Some(state_dir) => path(Some(state_dir)),
+            None => written.daemon.state_dir.to_string_lossy().into_owned(),
+        });
+        self.text(match written.daemon.on_stop {
+            OnStop::Leave => "leave",
+            OnStop::Clear => "clear",
+        });
+        self.text(match written.daemon.on_remove {
+            OnRemove::Leave => "leave",
+            OnRemove::Clear => "clear",
+        });
+        self.text(match written.daemon.start_with {
+            StartWith::LastGood => "last-good",
+            StartWith::File => "file",
+        });
+        self.number(written.daemon.stop_timeout.as_secs());
+        self.number(written.daemon.stop_timeout.subsec_nanos().into());
+        self.number(written.daemon.max_removed.into());
+        self.text(match &written.network.proxy {
+            Proxy::None => "none",
+            Proxy::Env => "env",
+            Proxy::Url(url) => url.as_str(),
+        });
+        self.text(&path(written.main.network.ca_file.value()));
+        self.text(match written.log_users {
+            LogUsers::Id => "id",
+            LogUsers::Name => "name",
+            LogUsers::Hash => "hash",
+        });
+    }
+
+    fn apps(&mut self, apps: &Apps, sources: &Sources) {
+        let mut sorted: Vec<_> = apps.admitted().collect();
+        sorted.sort_by_cached_key(|app| app.app.lane());
+        self.number(sorted.len() as u64);
+        for admitted in sorted {
+            let app = &admitted.app;
+            self.text(&app.name);
+            self.bytes(app.tenant.as_bytes());
+            self.bytes(app.client_id.as_bytes());
+            self.text(app.cloud.graph.as_str());
+            self.text(app.cloud.login.as_str());
+            match &app.credential {
+                Credential::SecretFile(_) => {
+                    self.text("secret_file");
+                    self.text(&secret_path(&admitted.written, sources));
+                }
+                Credential::SecretEnv(name) => {
+                    self.text("secret_env");
+                    self.text(name);
+                }
+            }
+            self.number(app.quota.requests.into());
+            self.number(app.quota.per.as_secs());
+            self.number(app.quota.per.subsec_nanos().into());
+        }
+    }
+
+    fn sessions(&mut self, plan: &Plan) {
+        for lane in plan.lanes() {
+            self.number(lane.sessions.len() as u64);
+            for session in &lane.sessions {
+                self.0.update(session.user.as_bytes());
+                let (state, minutes) =
+                    session.wish.map_or((0, 0), |w| (1 + w.state as u8, w.expiration.minutes()));
+                self.0.update([state, minutes]);
+                self.0.update(session.priority.to_be_bytes());
+            }
+        }
+    }
+}
+
+/// A secret's path as seen from the main file's directory.
+fn secret_path(written: &Placed<Box<str>>, sources: &Sources) -> String {
+    let directory = sources.get(written.at.file).directory();
+    let from_main = directory.strip_prefix(sources.main().directory()).unwrap_or(directory);
+    normal(&from_main.join(written.value.as_ref()))
+}
+
+/// Without `.` and doubled slashes.
+fn normal(path: &Path) -> String {
+    path.components().collect::<PathBuf>().to_string_lossy().into_owned()
+}

@@ -1,0 +1,367 @@
+//! What may be written: one file of the config, read into typed values, each with its place. What is wrong with a
+//! value alone is said here; what takes more than one table to see is said at [admission](super::admit).
+
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use url::Url;
+
+use super::problem::{Code, Problem};
+use super::read::{Key, Reader, Schema, not_built_yet};
+use super::settings::{Cloud, LogUsers, OnStop, Proxy, StartWith};
+use super::source::{FileIx, Place, Placed};
+use super::stated::Stated;
+use super::{credential, words};
+use crate::keeper::id::Guid;
+use crate::keeper::{OnRemove, Quota};
+
+use credential::Way;
+
+/// One file.
+#[derive(Default)]
+pub(super) struct Contents {
+    pub(super) daemon: Daemon,
+    pub(super) network: Network,
+    pub(super) log_users: Key<LogUsers>,
+    pub(super) defaults: Stated,
+    /// `[defaults.app]`.
+    pub(super) app_defaults: AppKeys,
+    pub(super) apps: Vec<AppEntry>,
+    pub(super) users: Vec<UserEntry>,
+}
+
+/// `[daemon]`.
+#[derive(Default)]
+pub(super) struct Daemon {
+    pub(super) state_dir: Key<Box<str>>,
+    pub(super) on_stop: Key<OnStop>,
+    pub(super) stop_timeout: Key<Duration>,
+    pub(super) on_remove: Key<OnRemove>,
+    pub(super) max_removed: Key<u8>,
+    pub(super) start_with: Key<StartWith>,
+}
+
+/// `[network]`.
+#[derive(Default)]
+pub(super) struct Network {
+    pub(super) proxy: Key<Proxy>,
+    pub(super) ca_file: Key<Box<str>>,
+}
+
+/// What `[defaults.app]` and `[[app]]` have in common.
+#[derive(Default)]
+pub(super) struct AppKeys {
+    pub(super) tenant: Key<Guid>,
+    pub(super) client_id: Key<Guid>,
+    pub(super) cloud: Key<Cloud>,
+    pub(super) credential: Key<Way>,
+    pub(super) quota: Key<Quota>,
+}
+
+/// `[[app]]`.
+pub(super) struct AppEntry {
+    /// Its header.
+    pub(super) at: Place,
+    pub(super) name: Key<Box<str>>,
+    pub(super) keys: AppKeys,
+}
+
+/// `[[user]]`.
+pub(super) struct UserEntry {
+    /// Its header.
+    pub(super) at: Place,
+    pub(super) id: Key<Guid>,
+    pub(super) name: Key<Box<str>>,
+    pub(super) aliases: Key<Vec<Placed<Box<str>>>>,
+    pub(super) app: Key<Box<str>>,
+    pub(super) stated: Stated,
+    pub(super) priority: Key<i32>,
+}
+
+const MAIN: Schema = Schema {
+    what: "the config",
+    keys: &["include", "daemon", "network", "log", "defaults", "app", "user"],
+    later: &["control", "http", "group", "schedule", "users_from"],
+    special: &[],
+};
+const INCLUDED: Schema = Schema {
+    what: "an included file",
+    keys: &["defaults", "app", "user"],
+    later: &["group", "schedule", "users_from"],
+    special: &["include", "daemon", "network", "log", "control", "http"],
+};
+const DAEMON: Schema = Schema {
+    what: "[daemon]",
+    keys: &["state_dir", "on_stop", "stop_timeout", "on_remove", "max_removed", "start_with", "reload"],
+    later: &[],
+    special: &[],
+};
+const NETWORK: Schema = Schema { what: "[network]", keys: &["proxy", "ca_file"], later: &[], special: &[] };
+const LOG: Schema = Schema { what: "[log]", keys: &["users"], later: &[], special: &[] };
+const DEFAULTS: Schema = Schema {
+    what: "[defaults]",
+    keys: &["app", "availability", "activity", "expiration"],
+    later: &["timezone"],
+    special: &[],
+};
+const APP_DEFAULTS: Schema = Schema {
+    what: "[defaults.app]",
+    keys: &["tenant", "client_id", "cloud", "credential", "quota"],
+    later: &[],
+    special: &[],
+};
+const APP: Schema = Schema {
+    what: "[[app]]",
+    keys: &["name", "tenant", "client_id", "cloud", "credential", "quota"],
+    later: &[],
+    special: &[],
+};
+const CLOUD: Schema = Schema { what: "cloud", keys: &["graph", "login"], later: &[], special: &[] };
+const QUOTA: Schema = Schema { what: "quota", keys: &["requests", "per"], later: &[], special: &[] };
+const USER: Schema = Schema {
+    what: "[[user]]",
+    keys: &["id", "name", "aliases", "app", "availability", "activity", "expiration", "priority"],
+    later: &["timezone", "group", "groups", "schedule"],
+    special: &[],
+};
+
+/// From 1 s; above 10 min a service manager would lose its patience first.
+const STOP_TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
+/// Graph's windows are 10 s and 30 s long; an hour is beyond what a limit of requests would be counted over.
+const QUOTA_WINDOW: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
+/// Far above Graph's 130,000 for an app over all tenants.
+const QUOTA_REQUESTS_MAX: i64 = 10_000_000;
+
+impl Contents {
+    /// Reads a file's tree; `main` is the path of the main file, for one that is included.
+    pub(super) fn read(reader: &mut Reader<'_>, tree: &DeTable<'_>, main: &str) -> Self {
+        if reader.file == FileIx::MAIN {
+            reader.check_keys(tree, &MAIN);
+        } else {
+            check_included(reader, tree, main);
+        }
+        let mut contents = Self::default();
+        if reader.file == FileIx::MAIN {
+            contents.daemon =
+                reader.table(tree, "daemon").map(|t| Daemon::read(reader, t)).unwrap_or_default();
+            contents.network =
+                reader.table(tree, "network").map(|t| Network::read(reader, t)).unwrap_or_default();
+            if let Some(log) = reader.table(tree, "log") {
+                reader.check_keys(log, &LOG);
+                contents.log_users = reader.key(log, "users", |reader, value| {
+                    reader.choice(
+                        value,
+                        &[("id", LogUsers::Id), ("name", LogUsers::Name), ("hash", LogUsers::Hash)],
+                    )
+                });
+            }
+        }
+        if let Some(defaults) = reader.table(tree, "defaults") {
+            reader.check_keys(defaults, &DEFAULTS);
+            contents.defaults = Stated::read(reader, defaults);
+            if let Some(app) = reader.table(defaults, "app") {
+                reader.check_keys(app, &APP_DEFAULTS);
+                contents.app_defaults = AppKeys::read(reader, app);
+            }
+        }
+        contents.apps =
+            reader.tables(tree, "app").iter().map(|(t, at)| AppEntry::read(reader, t, *at)).collect();
+        contents.users =
+            reader.tables(tree, "user").iter().map(|(t, at)| UserEntry::read(reader, t, *at)).collect();
+        contents
+    }
+}
+
+/// What belongs to the main file is an error of its own in an included one.
+fn check_included(reader: &mut Reader<'_>, tree: &DeTable<'_>, main: &str) {
+    reader.check_keys(tree, &INCLUDED);
+    for key in tree.keys().filter(|key| INCLUDED.special.contains(&key.get_ref().as_ref())) {
+        let (name, at) = (key.get_ref(), reader.place(key));
+        reader.push(if name == "include" {
+            Problem::new(Code::WrongFile, at, "an included file cannot include others")
+                .label("one level only")
+                .help(format!("add the pattern to `include` of {main}"))
+        } else {
+            Problem::new(Code::WrongFile, at, format!("`{name}` is a setting of the main file"))
+                .label("not in an included file")
+                .help(format!("move it to {main}"))
+        });
+    }
+}
+
+impl Daemon {
+    fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Self {
+        reader.check_keys(table, &DAEMON);
+        reader.key(table, "reload", reload);
+        Self {
+            state_dir: reader.key(table, "state_dir", words::path),
+            on_stop: reader.key(table, "on_stop", |reader, value| {
+                reader.choice(value, &[("leave", OnStop::Leave), ("clear", OnStop::Clear)])
+            }),
+            stop_timeout: reader.key(table, "stop_timeout", |reader, value| {
+                words::duration(reader, value, STOP_TIMEOUT, "1s to 10m")
+            }),
+            on_remove: reader.key(table, "on_remove", |reader, value| {
+                reader.choice(value, &[("clear", OnRemove::Clear), ("leave", OnRemove::Leave)])
+            }),
+            max_removed: reader.key(table, "max_removed", words::percent),
+            start_with: reader.key(table, "start_with", |reader, value| {
+                reader.choice(value, &[("last-good", StartWith::LastGood), ("file", StartWith::File)])
+            }),
+        }
+    }
+}
+
+/// `reload` has one legal value as yet, and nothing to keep of it.
+fn reload(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<()> {
+    let prompts = reader.strings(value, |reader, word| match word.value {
+        "sighup" => Some(()),
+        "watch" => {
+            reader.push(not_built_yet(word.at, "reload on a change of the files (`watch`)"));
+            None
+        }
+        other => {
+            reader.push(super::read::unknown_word(word.at, "prompt", other, &["sighup", "watch"]));
+            None
+        }
+    })?;
+    if prompts.is_empty() {
+        let problem = Problem::new(Code::OutOfRange, reader.place(value), "SIGHUP always reloads");
+        reader.push(problem.label("at least \"sighup\""));
+    }
+    Some(())
+}
+
+impl Network {
+    fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Self {
+        reader.check_keys(table, &NETWORK);
+        Self {
+            proxy: reader.key(table, "proxy", words::proxy),
+            ca_file: reader.key(table, "ca_file", words::path),
+        }
+    }
+}
+
+impl AppKeys {
+    fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Self {
+        Self {
+            tenant: reader.key(table, "tenant", |reader, value| {
+                words::guid(
+                    reader,
+                    value,
+                    "write the directory (tenant) id: the token endpoint takes no `common`, and a domain name may move",
+                )
+            }),
+            client_id: reader.key(table, "client_id", |reader, value| {
+                words::guid(reader, value, "write the application (client) id of the app registration")
+            }),
+            cloud: reader.key(table, "cloud", cloud),
+            credential: reader.key(table, "credential", Way::read),
+            quota: reader.key(table, "quota", quota),
+        }
+    }
+}
+
+impl AppEntry {
+    fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, at: Place) -> Self {
+        reader.check_keys(table, &APP);
+        let name = reader.key(table, "name", words::app_name);
+        Self { at, name, keys: AppKeys::read(reader, table) }
+    }
+}
+
+impl UserEntry {
+    fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, at: Place) -> Self {
+        reader.check_keys(table, &USER);
+        Self {
+            at,
+            id: reader.key(table, "id", |reader, value| {
+                words::guid(reader, value, "write the user's object id in Entra ID, not the sign-in name")
+            }),
+            name: reader.key(table, "name", |reader, value| {
+                let at = reader.place(value);
+                let value = reader.string(value, "write the name in quotes")?;
+                words::person_name(reader, Placed { value, at })
+            }),
+            aliases: reader.key(table, "aliases", |reader, value| {
+                let alias = |reader: &mut Reader<'_>, text: Placed<&str>| {
+                    words::person_name(reader, text).map(|value| Placed { value, at: text.at })
+                };
+                reader.strings(value, alias)
+            }),
+            app: reader.key(table, "app", |reader, value| {
+                reader.string(value, "write the app's name in quotes").map(Box::from)
+            }),
+            stated: Stated::read(reader, table),
+            priority: reader.key(table, "priority", |reader, value| {
+                let number = reader.integer(value, i32::MIN.into(), i32::MAX.into())?;
+                i32::try_from(number).ok()
+            }),
+        }
+    }
+}
+
+/// A named cloud, or the roots of both services.
+fn cloud(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Cloud> {
+    const WORDS: [&str; 3] = ["global", "us-gov-l4", "us-gov-l5"];
+    let at = reader.place(value);
+    match value.get_ref() {
+        DeValue::Table(table) => own_cloud(reader, table, at),
+        DeValue::String(name) => {
+            let cloud = Cloud::named(name);
+            if cloud.is_none() {
+                let problem = match name.to_lowercase().as_str() {
+                    "china" | "cn" | "21vianet" | "mooncake" | "azurechina" | "azurechinacloud" => {
+                        words::no_presence_in_china(at)
+                    }
+                    name => {
+                        let problem = super::read::unknown_word(at, "cloud", name, &WORDS);
+                        let own =
+                            "or your own endpoints: { graph = \"https://...\", login = \"https://...\" }";
+                        problem.help("GCC is \"global\", GCC High \"us-gov-l4\", DoD \"us-gov-l5\"").help(own)
+                    }
+                };
+                reader.push(problem);
+            }
+            cloud
+        }
+        _ => {
+            reader.wrong_type(value, "a string or a table", Some("such as \"global\""));
+            None
+        }
+    }
+}
+
+fn own_cloud(reader: &mut Reader<'_>, table: &DeTable<'_>, at: Place) -> Option<Cloud> {
+    reader.check_keys(table, &CLOUD);
+    let mut root = |name: &str| -> Option<Url> {
+        let key = reader.key(table, name, words::endpoint);
+        if key.is_absent() {
+            let message = format!("own endpoints need both `graph` and `login`; `{name}` is missing");
+            reader.push(Problem::new(Code::MissingKey, at, message));
+        }
+        key.value().cloned()
+    };
+    let (graph, login) = (root("graph"), root("login"));
+    Some(Cloud { graph: graph?, login: login? })
+}
+
+fn quota(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Quota> {
+    const HELP: &str = "write it as { requests = 1500, per = \"30s\" }";
+    let Some(table) = value.get_ref().as_table() else {
+        reader.wrong_type(value, "a table", Some(HELP));
+        return None;
+    };
+    reader.check_keys(table, &QUOTA);
+    let requests =
+        reader.key(table, "requests", |reader, value| reader.integer(value, 1, QUOTA_REQUESTS_MAX));
+    let per =
+        reader.key(table, "per", |reader, value| words::duration(reader, value, QUOTA_WINDOW, "1s to 1h"));
+    if requests.is_absent() || per.is_absent() {
+        let message = "a quota needs both `requests` and `per`";
+        reader.push(Problem::new(Code::MissingKey, reader.place(value), message).help(HELP));
+    }
+    let requests = requests.value().and_then(|n| u32::try_from(*n).ok())?;
+    Some(Quota { requests, per: *per.value()? })
+}

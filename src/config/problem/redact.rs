@@ -1,0 +1,225 @@
+//! Takes out of a text what must not be shown: secrets that were written where they do not belong, and the
+//! credentials of a URL. It works on the text as it is, also where it is no valid TOML, and keeps its length, so that
+//! columns stay right. What it covers without need is only harder to read; what it misses is published.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use toml::de::{DeTable, DeValue};
+
+const COVER: u8 = b'*';
+
+/// A text with every part covered that may be a secret, as long as it was.
+pub(super) fn redacted(text: &str) -> Cow<'_, str> {
+    let mut covered = Vec::new();
+    let (tree, errors) = DeTable::parse_recoverable(text);
+    table(tree.get_ref(), false, &mut covered);
+    if !errors.is_empty() {
+        broken(text, &mut covered);
+    }
+    anywhere(text, &mut covered);
+    cover(text, covered)
+}
+
+/// A value as it may appear in a message: in back-ticks, in one line, not too long, and covered like the text.
+pub(in crate::config) fn shown(value: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut covered = Vec::new();
+    anywhere(value, &mut covered);
+    let value = cover(value, covered);
+    let mut text: String = value.chars().take(LONGEST).flat_map(escaped).collect();
+    if value.chars().nth(LONGEST).is_some() {
+        text.push('…');
+    }
+    format!("`{text}`")
+}
+
+fn escaped(char: char) -> impl Iterator<Item = char> {
+    let escape = char.is_control() || char == '`';
+    let mut plain = (!escape).then_some(char).into_iter();
+    let mut hidden = escape.then(|| char.escape_unicode()).into_iter().flatten();
+    std::iter::from_fn(move || plain.next().or_else(|| hidden.next()))
+}
+
+/// Whether this looks like a client secret as Entra ID makes them: about 40 characters with `Q~` after the fourth.
+///
+/// Source: Microsoft's published pattern for scanners of leaked secrets.
+pub(in crate::config) fn looks_like_secret(text: &str) -> bool {
+    text.len() >= 30 && text.get(4..6) == Some("Q~") && text.bytes().all(is_secret_byte)
+}
+
+/// Whether this may be a secret in the place of a name: no path, no extension, and as mixed as only a random string is.
+pub(in crate::config) fn may_be_secret(name: &str) -> bool {
+    const SHORTEST: usize = 16;
+    let has = |kind: fn(&char) -> bool| name.chars().any(|c| kind(&c));
+    let random = has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase) && has(char::is_ascii_digit);
+    looks_like_secret(name) || name.len() >= SHORTEST && random && !name.contains(['/', '.'])
+}
+
+fn is_secret_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'~' | b'.' | b'-')
+}
+
+/// Whether what a key of this name holds may be a secret. Slips of the pen count: `scret`.
+fn is_secret_key(key: &str) -> bool {
+    let key = key.trim().trim_matches(['"', '\'']).to_lowercase();
+    if key.ends_with("_file") || key.ends_with("_env") {
+        return false;
+    }
+    ["secret", "passw", "token", "credential", "private", "api_key"].iter().any(|word| key.contains(word))
+        || strsim::jaro_winkler(&key, "secret") > 0.85
+        || strsim::jaro_winkler(&key, "credential") > 0.85
+}
+
+fn table(table: &DeTable<'_>, in_secret: bool, covered: &mut Vec<Range<usize>>) {
+    for (key, at) in table {
+        let key = key.get_ref();
+        let named = key.ends_with("_file") || key.ends_with("_env");
+        let secret = if named && (in_secret || key.starts_with("secret")) {
+            at.get_ref().as_str().is_some_and(may_be_secret)
+        } else {
+            in_secret || is_secret_key(key)
+        };
+        value(at.get_ref(), at.span(), secret, covered);
+    }
+}
+
+fn value(tree: &DeValue<'_>, span: Range<usize>, secret: bool, covered: &mut Vec<Range<usize>>) {
+    match tree {
+        DeValue::Table(inner) => table(inner, secret, covered),
+        DeValue::Array(items) => {
+            for item in items.iter() {
+                value(item.get_ref(), item.span(), secret, covered);
+            }
+        }
+        _ if secret => covered.push(span),
+        _ => {}
+    }
+}
+
+/// Line by line, where the text is no valid TOML: what comes after a key that may hold a secret, multi-line strings to
+/// their end; all of a text that has nothing of TOML at all, as when a secret's own file is given as the config.
+fn broken(text: &str, covered: &mut Vec<Range<usize>>) {
+    if !text.contains(['=', '[']) {
+        covered.push(0..text.len());
+        return;
+    }
+    let (mut at, mut until, mut in_credential) = (0, 0, false);
+    for line in text.split_inclusive('\n') {
+        let span = at..at + line.len();
+        at = span.end;
+        if span.start < until {
+            continue;
+        }
+        if line.trim_start().starts_with('[') {
+            in_credential = line.split(['[', ']', '.']).any(is_secret_key);
+        }
+        for (equals, _) in line.match_indices('=') {
+            let key = line[..equals].rsplit(['{', ',', '.', '[']).next().unwrap_or_default().trim();
+            let plain = key.ends_with("_file") || key.ends_with("_env");
+            if is_secret_key(key) || in_credential && !plain {
+                let value = span.start + equals + 1;
+                until = string_end(text, value).max(span.end);
+                covered.push(value..until);
+                break;
+            }
+        }
+    }
+}
+
+/// The end of the multi-line string that begins at `value`, or `value` where none does.
+fn string_end(text: &str, value: usize) -> usize {
+    let rest = text[value..].trim_start_matches([' ', '\t']);
+    let begin = text.len() - rest.len();
+    ["\"\"\"", "'''"]
+        .iter()
+        .find(|quotes| rest.starts_with(**quotes))
+        .map_or(value, |quotes| rest[3..].find(quotes).map_or(text.len(), |end| begin + 3 + end))
+}
+
+/// The credentials of URLs, and runs of characters that look like a client secret.
+fn anywhere(text: &str, covered: &mut Vec<Range<usize>>) {
+    for (at, scheme) in text.match_indices("://") {
+        let start = at + scheme.len();
+        let authority = text[start..].split(['/', '?', '#', '"', '\'', '\n', ' ']).next().unwrap_or_default();
+        if let Some(end) = authority.rfind('@') {
+            covered.push(start..start + end);
+        }
+    }
+    for (at, _) in text.match_indices("Q~") {
+        let bytes = text.as_bytes();
+        let start = bytes[..at].iter().rposition(|&b| !is_secret_byte(b)).map_or(0, |before| before + 1);
+        let end = bytes[at..].iter().position(|&b| !is_secret_byte(b)).map_or(text.len(), |len| at + len);
+        if looks_like_secret(&text[start..end]) {
+            covered.push(start..end);
+        }
+    }
+}
+
+/// Covers with as many asterisks as there are bytes; line breaks and quotes stay.
+fn cover(text: &str, covered: Vec<Range<usize>>) -> Cow<'_, str> {
+    if covered.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = text.as_bytes().to_vec();
+    for range in covered {
+        for byte in &mut bytes[range] {
+            if !matches!(byte, b'\n' | b'\r' | b'"' | b'\'') {
+                *byte = COVER;
+            }
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CANARY: &str = "canary-Zk9Q";
+    const ENTRA: &str = "abc8Q~0123456789_0123456789.0123456789AB";
+
+    #[test]
+    fn a_secret_is_covered_wherever_it_was_written() {
+        let texts = [
+            "credential = { secret = \"canary-Zk9Q\" }",
+            "credential = \"canary-Zk9Q\"",
+            "credential = [\"canary-Zk9Q\"]",
+            "[[app]]\n[app.credential]\nvalue = 'canary-Zk9Q'",
+            "credental = { scret = \"canary-Zk9Q\" }",
+            "client_secret = \"\"\"\ncanary-Zk9Q\"\"\"",
+            "client_secret = \"\"\"\ncanary-Zk9Q\nmore",
+            "credential = { secret = \"canary-Zk9Q }",
+            "secret = canary-Zk9Q",
+            "[app.credential]\nvalue = \"canary-Zk9Q\n",
+            "[network]\nproxy = \"http://me:canary-Zk9Q@proxy:3128\"",
+            "[network]\nproxy = \"http://canary-Zk9Q@proxy:3128",
+            "canary-Zk9Q\n",
+        ];
+        for text in texts {
+            let shown = redacted(text);
+            assert!(!shown.contains(CANARY), "{text} -> {shown}");
+            assert_eq!(shown.len(), text.len());
+        }
+        assert!(redacted(&format!("client_id = \"{ENTRA}\"")).contains("\"****"));
+        assert!(!shown(ENTRA).contains("0123"));
+        assert!(!shown("https://me:pw@host").contains("pw"));
+    }
+
+    #[test]
+    fn what_is_no_secret_stays() {
+        for text in [
+            "credential = { secret_file = \"contoso.secret\" }",
+            "[network]\nproxy = \"http://proxy:3128\"\n",
+            "name = \"Reception desk\" # me@example.org",
+        ] {
+            assert_eq!(redacted(text), text);
+        }
+    }
+
+    #[test]
+    fn a_value_in_a_message_is_one_short_line() {
+        assert_eq!(shown("a\nb\u{1b}[31m"), "`a\\u{a}b\\u{1b}[31m`");
+        assert_eq!(shown(&"x".repeat(100)).chars().count(), 63);
+    }
+}

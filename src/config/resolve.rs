@@ -1,0 +1,54 @@
+//! Desired state: what is wanted of a user, as a pure function of what the config says.
+//!
+//! There is no time in it yet: what is said holds always. Groups, schedules and overrides come between and above the
+//! layers that there are.
+
+use std::time::Duration;
+
+use crate::keeper::{Expiration, PresenceState, Wish};
+
+/// What one layer says about a user; what it leaves open comes from the layer below.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Layer {
+    /// Availability and activity, always both together. `Some(None)`: no session of ours.
+    pub state: Option<Option<PresenceState>>,
+    /// How long a session lives after each set.
+    pub expiration: Option<Expiration>,
+}
+
+impl Layer {
+    /// What holds where the config says nothing: Available, for an hour.
+    #[must_use]
+    pub fn built_in() -> Self {
+        let hour = Expiration::covering(Duration::from_secs(3_600));
+        Self { state: Some(Some(PresenceState::Available)), expiration: Some(hour) }
+    }
+}
+
+/// What is wanted by these layers, the weakest first; `None`: no session of ours.
+#[must_use]
+pub fn wish(layers: &[Layer]) -> Option<Wish> {
+    let strongest = |says: fn(&Layer) -> bool| layers.iter().rev().find(|layer| says(layer));
+    let state = strongest(|layer| layer.state.is_some())?.state??;
+    let expiration = strongest(|layer| layer.expiration.is_some())?.expiration?;
+    Some(Wish { state, expiration })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_strongest_layer_that_says_something_holds_and_each_part_by_itself() {
+        let minutes = |m| Expiration::from_minutes(m);
+        let defaults = Layer { state: Some(Some(PresenceState::Away)), expiration: minutes(30) };
+        let user = Layer { state: Some(Some(PresenceState::InACall)), expiration: None };
+        let wish_of = |layers: &[Layer]| wish(layers).map(|w| (w.state, w.expiration.minutes()));
+        assert_eq!(wish_of(&[Layer::built_in()]), Some((PresenceState::Available, 60)));
+        assert_eq!(wish_of(&[Layer::built_in(), defaults, user]), Some((PresenceState::InACall, 30)));
+        let none = Layer { state: Some(None), expiration: None };
+        assert_eq!(wish_of(&[Layer::built_in(), defaults, none]), None);
+        assert_eq!(wish_of(&[Layer::built_in(), none, user]), Some((PresenceState::InACall, 60)));
+        assert_eq!(wish(&[]), None);
+    }
+}

@@ -1,0 +1,200 @@
+//! Where a client secret is, and reading it. A secret is held as [`SecretString`] and never printed.
+
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroize;
+
+use super::settings::Credential;
+use super::source::{Unreadable, open_regular};
+
+/// The largest secret. Entra's have 40 characters; what is larger was named by mistake.
+const SECRET_BYTES_MAX: usize = 64 << 10;
+
+/// The variable that names the directory in which systemd provides credentials.
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
+/// Reads a secret, anew at each call: it may have been rotated. One line break at its end is not part of it.
+///
+/// # Errors
+///
+/// It is not there, not readable, empty, larger than 64 KiB or not UTF-8.
+pub fn read(credential: &Credential) -> Result<SecretString, SecretError> {
+    match credential {
+        Credential::SecretFile(path) => read_file(path).map(|file| file.secret),
+        Credential::SecretEnv(name) => {
+            let value = std::env::var_os(name).ok_or_else(|| SecretError::NotSet(name.clone()))?;
+            from_bytes(value.into_encoded_bytes())
+        }
+    }
+}
+
+/// Why there is no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The file is not there.
+    #[error("{} does not exist", .0.display())]
+    Missing(PathBuf),
+    /// The file is there, and not for this user.
+    #[error("this user may not read {}", .0.display())]
+    Forbidden(PathBuf),
+    /// The file is no regular file, or reading it failed.
+    #[error("cannot read {}: {why}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        why: String,
+    },
+    /// The variable is not set.
+    #[error("the environment variable {0} is not set")]
+    NotSet(String),
+    /// There is nothing in it.
+    #[error("the secret is empty")]
+    Empty,
+    /// More than 64 KiB.
+    #[error("this is no secret: it is larger than 64 KiB")]
+    TooLarge,
+    /// Not UTF-8.
+    #[error("this is no secret: it is not UTF-8")]
+    NotUtf8,
+}
+
+/// What the config is checked against besides its files: the environment of this process, or one that a test makes up.
+pub(super) struct Environment<'e> {
+    pub(super) var: &'e dyn Fn(&str) -> Option<std::ffi::OsString>,
+}
+
+impl Environment<'_> {
+    /// Where a secret file is: a bare name in systemd's credentials directory if it is there, else beside the file
+    /// that names it.
+    pub(super) fn find(&self, directory: &Path, written: &str) -> PathBuf {
+        let beside = directory.join(written);
+        match (self.var)(CREDENTIALS_DIRECTORY) {
+            Some(credentials) if is_bare(written) => {
+                let provided = Path::new(&credentials).join(written);
+                if provided.exists() { provided } else { beside }
+            }
+            _ => beside,
+        }
+    }
+
+    /// Whether this process is the service: systemd gave it credentials, or a socket to notify.
+    pub(super) fn in_unit(&self) -> bool {
+        [CREDENTIALS_DIRECTORY, "NOTIFY_SOCKET"].iter().any(|name| (self.var)(name).is_some())
+    }
+}
+
+/// Whether a name is one that systemd could provide: no directory in it.
+pub(super) fn is_bare(written: &str) -> bool {
+    !written.contains('/')
+}
+
+/// A secret, and who else may have it.
+pub(super) struct SecretFile {
+    secret: SecretString,
+    mode: u32,
+    owner: u32,
+}
+
+pub(super) fn read_file(path: &Path) -> Result<SecretFile, SecretError> {
+    let unreadable = |error: Unreadable| match error {
+        Unreadable::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+            SecretError::Missing(path.to_owned())
+        }
+        Unreadable::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            SecretError::Forbidden(path.to_owned())
+        }
+        error => SecretError::Unreadable { path: path.to_owned(), why: error.to_string() },
+    };
+    let file = open_regular(path).map_err(unreadable)?;
+    // Of the opened file, not of its path: the path may have come to mean another one.
+    let metadata = file.metadata().map_err(|error| unreadable(error.into()))?;
+    // As large as it may get, so that it is never moved and leaves no copy behind.
+    let mut bytes = Vec::with_capacity(SECRET_BYTES_MAX + 1);
+    let read = file.take(SECRET_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
+    if let Err(error) = read {
+        bytes.zeroize();
+        return Err(unreadable(error.into()));
+    }
+    Ok(SecretFile { secret: from_bytes(bytes)?, mode: metadata.mode(), owner: metadata.uid() })
+}
+
+pub(super) fn from_bytes(mut bytes: Vec<u8>) -> Result<SecretString, SecretError> {
+    let secret = if bytes.len() > SECRET_BYTES_MAX {
+        Err(SecretError::TooLarge)
+    } else {
+        std::str::from_utf8(&bytes).map_err(|_| SecretError::NotUtf8).and_then(|text| {
+            let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+            if text.trim().is_empty() { Err(SecretError::Empty) } else { Ok(SecretString::from(text)) }
+        })
+    };
+    bytes.zeroize();
+    secret
+}
+
+impl SecretFile {
+    /// Who besides root and the daemon may read or change the file, where someone may. Root's files may be readable by
+    /// a group: that is how Kubernetes and administrators hand a secret to a service.
+    pub(super) fn exposure(&self) -> Option<&'static str> {
+        let root = self.owner == 0;
+        match self.mode {
+            mode if mode & 0o002 != 0 => Some("everyone on this machine may change it"),
+            mode if mode & 0o004 != 0 => Some("everyone on this machine may read it"),
+            mode if mode & 0o020 != 0 => Some("its group may change it"),
+            mode if mode & 0o040 != 0 && !root => Some("its group may read it"),
+            _ => {
+                let own = rustix::process::geteuid().as_raw();
+                let foreign = !root && own != 0 && self.owner != own;
+                foreign.then_some("it belongs to another user, who may read and change it")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret;
+
+    #[test]
+    fn one_line_break_at_the_end_is_not_part_of_a_secret() {
+        let read = |bytes: &[u8]| from_bytes(bytes.to_vec()).map(|secret| secret.expose_secret().to_owned());
+        assert_eq!(read(b"s3cret\n").unwrap(), "s3cret");
+        assert_eq!(read(b"s3cret\r\n").unwrap(), "s3cret");
+        assert_eq!(read(b"s3cret\n\n").unwrap(), "s3cret\n");
+        assert_eq!(read(b" s3cret ").unwrap(), " s3cret ");
+        assert!(matches!(read(b""), Err(SecretError::Empty)));
+        assert!(matches!(read(b"\n"), Err(SecretError::Empty)));
+        assert!(matches!(read(b"\xff"), Err(SecretError::NotUtf8)));
+        assert!(matches!(read(&vec![b'x'; 70_000]), Err(SecretError::TooLarge)));
+    }
+
+    #[test]
+    fn a_file_that_others_may_read_is_exposed() {
+        let exposure = |mode, owner| SecretFile { secret: "x".into(), mode, owner }.exposure();
+        let own = rustix::process::geteuid().as_raw();
+        assert_eq!(exposure(0o100_400, own), None);
+        assert_eq!(exposure(0o100_640, 0), None, "root hands it to a group");
+        assert_eq!(exposure(0o100_640, 4_711), Some("its group may read it"));
+        assert_eq!(exposure(0o100_644, 0), Some("everyone on this machine may read it"));
+        assert_eq!(exposure(0o100_660, 0), Some("its group may change it"));
+        assert_eq!(exposure(0o100_602, 0), Some("everyone on this machine may change it"));
+    }
+
+    #[test]
+    fn a_bare_name_is_looked_for_in_the_credentials_directory_first() {
+        let (provided, beside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(provided.path().join("a.secret"), "x").unwrap();
+        let var = |name: &str| (name == CREDENTIALS_DIRECTORY).then(|| provided.path().into());
+        let environment = Environment { var: &var };
+        assert_eq!(environment.find(beside.path(), "a.secret"), provided.path().join("a.secret"));
+        assert_eq!(environment.find(beside.path(), "b.secret"), beside.path().join("b.secret"));
+        assert_eq!(environment.find(beside.path(), "./a.secret"), beside.path().join("./a.secret"));
+        let nothing = Environment { var: &|_| None };
+        assert_eq!(nothing.find(beside.path(), "a.secret"), beside.path().join("a.secret"));
+        assert!(environment.in_unit() && !nothing.in_unit());
+    }
+}

@@ -1,0 +1,234 @@
+//! The files that a config is written in: their texts, each read once, and places in them.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use rustix::fs::{Mode, OFlags};
+
+/// The largest file that is read. A million users in CSV take 60 MB; what is larger was named by mistake. It also
+/// lets places be 32 bits.
+pub const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// Every file of a config, path and text, the main one first.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    files: Vec<Arc<Source>>,
+}
+
+impl Sources {
+    /// A config of one text. Its path is for messages, and relative names in it are relative to the path's directory.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
+        Self { files: vec![Arc::new(Source::new(path.into(), text.into()))] }
+    }
+
+    /// The same with one more file, as if the main one included it.
+    #[must_use]
+    pub fn with(mut self, path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
+        self.files.push(Arc::new(Source::new(path.into(), text.into())));
+        self
+    }
+
+    /// Path and text of each, the main one first.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Path, &str)> {
+        self.files.iter().map(|file| (file.path(), file.text()))
+    }
+
+    /// How many files they are, at least one.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.files.len()
+    }
+
+    pub(super) fn main(&self) -> &Arc<Source> {
+        &self.files[0]
+    }
+
+    pub(super) fn files(&self) -> impl Iterator<Item = (FileIx, &Arc<Source>)> {
+        (0..).map(FileIx).zip(&self.files)
+    }
+
+    pub(super) fn get(&self, file: FileIx) -> &Source {
+        &self.files[file.0 as usize]
+    }
+
+    pub(super) fn push(&mut self, source: Source) {
+        self.files.push(Arc::new(source));
+    }
+}
+
+impl From<Source> for Sources {
+    fn from(main: Source) -> Self {
+        Self { files: vec![Arc::new(main)] }
+    }
+}
+
+/// One file.
+#[derive(Debug)]
+pub(super) struct Source {
+    path: PathBuf,
+    text: String,
+    /// Where each line begins; needed only when there is something to show.
+    lines: OnceLock<Vec<usize>>,
+}
+
+impl Source {
+    /// A byte order mark at the start of `text` is dropped: some editors write one.
+    fn new(path: PathBuf, mut text: String) -> Self {
+        if text.starts_with('\u{feff}') {
+            text.drain(..'\u{feff}'.len_utf8());
+        }
+        Self { path, text, lines: OnceLock::new() }
+    }
+
+    /// Reads a regular file of UTF-8, at most [`FILE_BYTES_MAX`] bytes.
+    pub(super) fn read(path: &Path) -> Result<Self, Unreadable> {
+        let mut bytes = Vec::new();
+        open_regular(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            return Err(Unreadable::TooLarge);
+        }
+        let text = String::from_utf8(bytes).map_err(|e| {
+            let upto = &e.as_bytes()[..e.utf8_error().valid_up_to()];
+            Unreadable::NotUtf8 { line: 1 + upto.iter().filter(|&&b| b == b'\n').count() }
+        })?;
+        Ok(Self::new(path.to_owned(), text))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The directory that relative names in it are relative to.
+    pub(super) fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// The line of a byte, from 1, and its column in characters, from 1.
+    pub(super) fn position(&self, at: usize) -> (usize, usize) {
+        let line = self.line_of(at);
+        let column = self.text.get(self.lines()[line]..at).map_or(0, |before| before.chars().count());
+        (line + 1, column + 1)
+    }
+
+    /// The bytes of the lines that `span` touches, and the number of the first of them, from 1.
+    pub(super) fn whole_lines(&self, span: Range<usize>) -> (Range<usize>, usize) {
+        let (first, last) = (self.line_of(span.start), self.line_of(span.end.max(span.start)));
+        let end = self.lines().get(last + 1).map_or(self.text.len(), |next| next - 1);
+        (self.lines()[first]..end, first + 1)
+    }
+
+    fn line_of(&self, at: usize) -> usize {
+        self.lines().partition_point(|&start| start <= at) - 1
+    }
+
+    fn lines(&self) -> &[usize] {
+        self.lines.get_or_init(|| {
+            let after_breaks =
+                self.text.bytes().enumerate().filter(|&(_, b)| b == b'\n').map(|(at, _)| at + 1);
+            std::iter::once(0).chain(after_breaks).collect()
+        })
+    }
+}
+
+/// Opens a regular file; a pipe or a device is refused without waiting for it.
+pub(super) fn open_regular(path: &Path) -> Result<File, Unreadable> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from)?);
+    if !file.metadata()?.is_file() {
+        return Err(Unreadable::NotRegular);
+    }
+    Ok(file)
+}
+
+/// Why a file was not read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unreadable {
+    #[error("{}", plainly(.0))]
+    Io(#[from] io::Error),
+    #[error("it is no regular file")]
+    NotRegular,
+    #[error("it is larger than {} MiB", FILE_BYTES_MAX >> 20)]
+    TooLarge,
+    #[error("it is not UTF-8 (line {line})")]
+    NotUtf8 { line: usize },
+}
+
+/// What the system says, without its number.
+fn plainly(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Which file: its place among the [`Sources`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct FileIx(pub(super) u32);
+
+impl FileIx {
+    pub(super) const MAIN: Self = Self(0);
+}
+
+/// Some bytes of a file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct Place {
+    pub(super) file: FileIx,
+    start: u32,
+    end: u32,
+}
+
+impl Place {
+    pub(super) fn new(file: FileIx, span: Range<usize>) -> Self {
+        let narrow = |at| u32::try_from(at).unwrap_or(u32::MAX);
+        Self { file, start: narrow(span.start), end: narrow(span.end) }
+    }
+
+    pub(super) fn span(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// A value and where it is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Placed<T> {
+    pub(super) value: T,
+    pub(super) at: Place,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_and_columns_are_counted_from_one_and_in_characters() {
+        let source = Source::new("x".into(), "\u{feff}ä = 1\r\nb = 2".to_owned());
+        assert_eq!(source.position(0), (1, 1));
+        assert_eq!(source.position(5), (1, 5), "the umlaut takes two bytes");
+        assert_eq!(source.position(8), (2, 1));
+        assert_eq!(source.position(13), (2, 6), "the end");
+        assert_eq!(source.whole_lines(9..10), (8..13, 2));
+        assert_eq!(source.whole_lines(0..9), (0..13, 1));
+    }
+
+    #[test]
+    fn what_is_no_regular_utf8_file_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.toml");
+        let why = |path: &Path| Source::read(path).unwrap_err().to_string();
+        assert_eq!(why(&path), "there is no such file");
+        assert_eq!(why(dir.path()), "it is no regular file");
+        std::fs::write(&path, b"a = 1\nb = \"\xff\"").unwrap();
+        assert_eq!(why(&path), "it is not UTF-8 (line 2)");
+        File::create(&path).unwrap().set_len(FILE_BYTES_MAX + 1).unwrap();
+        assert_eq!(why(&path), "it is larger than 64 MiB");
+    }
+}

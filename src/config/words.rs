@@ -1,0 +1,264 @@
+//! The values that a config is written with: durations, GUIDs, names, addresses.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Span, SpanRelativeTo};
+use toml::Spanned;
+use toml::de::DeValue;
+use url::{Host, Url};
+
+use super::problem::{Code, Problem, shown};
+use super::read::Reader;
+use super::settings::Proxy;
+use super::source::{Place, Placed};
+use crate::keeper::Expiration;
+use crate::keeper::id::Guid;
+
+type Value<'i> = Spanned<DeValue<'i>>;
+
+/// The longest name, alias or environment variable, in characters.
+const NAME_CHARS_MAX: usize = 256;
+/// The longest app name: it becomes part of file names and metrics.
+const APP_NAME_CHARS_MAX: usize = 64;
+
+/// A GUID; `what` says whose, for the help.
+pub(super) fn guid(reader: &mut Reader<'_>, value: &Value<'_>, help: &str) -> Option<Guid> {
+    let text = reader.string(value, help)?;
+    let guid = text.parse();
+    if guid.is_err() {
+        let problem =
+            Problem::new(Code::NotAGuid, reader.place(value), format!("{} is no GUID", shown(text)));
+        reader.push(problem.label("32 hexadecimal digits as 8-4-4-4-12 are needed").help(help));
+    }
+    guid.ok()
+}
+
+/// A duration within bounds that the label of the problem names.
+pub(super) fn duration(
+    reader: &mut Reader<'_>,
+    value: &Value<'_>,
+    bounds: std::ops::RangeInclusive<Duration>,
+    named: &str,
+) -> Option<Duration> {
+    let duration = signed_duration(reader, value)?;
+    let within = Duration::try_from(duration).ok().filter(|d| bounds.contains(d));
+    if within.is_none() {
+        let problem = Problem::new(Code::OutOfRange, reader.place(value), "duration is out of range");
+        reader.push(problem.label(named));
+    }
+    within
+}
+
+/// How long a session lives: whole minutes, 5 to 240.
+pub(super) fn expiration(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Expiration> {
+    let duration = signed_duration(reader, value)?;
+    let minutes = duration.as_secs() / 60;
+    let whole = duration == SignedDuration::from_mins(minutes);
+    let expiration = u64::try_from(minutes).ok().and_then(Expiration::from_minutes);
+    match expiration {
+        Some(expiration) if whole => return Some(expiration),
+        Some(_) => {
+            let problem =
+                Problem::new(Code::OutOfRange, reader.place(value), "expiration is not in whole minutes");
+            reader.push(problem.label("whole minutes, 5 to 240"));
+        }
+        None => {
+            let problem = Problem::new(Code::OutOfRange, reader.place(value), "expiration is out of range");
+            let minutes = if whole { format!("{minutes} minutes; ") } else { String::new() };
+            reader.push(problem.label(format!("{minutes}Graph accepts PT5M to PT4H (5 to 240 minutes)")));
+        }
+    }
+    None
+}
+
+fn signed_duration(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<SignedDuration> {
+    const HELP: &str = "write a duration as \"90m\", \"1h 30m\" or \"PT1H30M\"";
+    let text = reader.string(value, HELP)?;
+    let read = text.parse::<Span>().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
+    if read.is_err() {
+        let problem =
+            Problem::new(Code::Malformed, reader.place(value), format!("{} is no duration", shown(text)));
+        reader.push(problem.label("cannot be read").help(HELP));
+    }
+    read.ok()
+}
+
+/// A share in whole percent, `"0%"` to `"100%"`.
+pub(super) fn percent(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<u8> {
+    const HELP: &str = "write a whole percentage in quotes, such as \"20%\"";
+    let text = reader.string(value, HELP)?;
+    let number = text.strip_suffix('%').and_then(|digits| digits.trim_end().parse::<u8>().ok());
+    let percent = number.filter(|n| *n <= 100);
+    if percent.is_none() {
+        let problem =
+            Problem::new(Code::Malformed, reader.place(value), format!("{} is no share", shown(text)));
+        reader.push(problem.label("0% to 100%").help(HELP));
+    }
+    percent
+}
+
+/// An app's name. It becomes part of paths (`{app}`), metrics and log fields, hence the few characters.
+pub(super) fn app_name(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Box<str>> {
+    let text = reader.string(value, "write the name in quotes")?;
+    let legal = text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.len() <= APP_NAME_CHARS_MAX
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    if !legal {
+        let problem =
+            Problem::new(Code::BadName, reader.place(value), format!("{} is no app name", shown(text)));
+        reader.push(problem.label("letters, digits, `-`, `_` and `.`, first a letter or digit; at most 64"));
+    }
+    legal.then(|| text.into())
+}
+
+/// What a person is called: a name or an alias.
+pub(super) fn person_name(reader: &mut Reader<'_>, text: Placed<&str>) -> Option<Box<str>> {
+    let Placed { value: text, at } = text;
+    let legal = !text.trim().is_empty()
+        && text.trim() == text
+        && text.chars().count() <= NAME_CHARS_MAX
+        && !text.contains(char::is_control);
+    if !legal {
+        let problem = Problem::new(Code::BadName, at, format!("{} cannot be a name", shown(text)));
+        reader.push(problem.label("1 to 256 characters, no space at its ends, no control characters"));
+    }
+    legal.then(|| text.into())
+}
+
+/// A path as it is written, `~` and variables not expanded.
+pub(super) fn path(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Box<str>> {
+    let text = reader.string(value, "write the path in quotes")?;
+    let legal = !text.is_empty() && !text.contains('\0');
+    if !legal {
+        reader.push(Problem::new(Code::Malformed, reader.place(value), "a path is needed here"));
+    }
+    legal.then(|| text.into())
+}
+
+/// `none`, `env`, or the URL of an HTTP proxy.
+pub(super) fn proxy(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Proxy> {
+    const HELP: &str =
+        "\"none\", \"env\" (HTTPS_PROXY and its like), or a URL such as \"http://proxy.example.org:3128\"";
+    let text = reader.string(value, HELP)?;
+    match text {
+        "none" => return Some(Proxy::None),
+        "env" => return Some(Proxy::Env),
+        _ => {}
+    }
+    let problem = |what: &str| Problem::new(Code::Endpoint, reader.place(value), what).help(HELP);
+    match parse_url(text).filter(|url| url.path() == "/" && url.query().is_none() && url.fragment().is_none())
+    {
+        Some(url) if matches!(url.scheme(), "http" | "https") => return Some(Proxy::Url(url)),
+        Some(_) => reader.push(problem("a proxy is reached by http or https")),
+        None => reader.push(problem("this is no proxy")),
+    }
+    None
+}
+
+/// The root of a service: https, or http on loopback; a host and maybe a port, nothing else.
+pub(super) fn endpoint(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Url> {
+    const HELP: &str =
+        "write the root alone, such as \"https://graph.microsoft.com\"; /v1.0 is added by itself";
+    let text = reader.string(value, HELP)?;
+    let at = reader.place(value);
+    let Some(url) = parse_url(text) else {
+        reader.push(Problem::new(Code::Endpoint, at, "this is no URL of a service").help(HELP));
+        return None;
+    };
+    if url.host_str().is_some_and(is_in_china) {
+        reader.push(no_presence_in_china(at));
+        return None;
+    }
+    let wrong = match url.scheme() {
+        "https" => None,
+        "http" if is_loopback(&url) => None,
+        "http" => Some("http is accepted on loopback only: a token would be readable on its way"),
+        _ => Some("an endpoint is reached by https"),
+    };
+    let wrong = wrong.or(if !url.username().is_empty() || url.password().is_some() {
+        Some("an endpoint takes no user name or password")
+    } else if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        Some("an endpoint is a root: no path, no query")
+    } else {
+        None
+    });
+    match wrong {
+        Some(wrong) => {
+            reader.push(Problem::new(Code::Endpoint, at, wrong).help(HELP));
+            None
+        }
+        None => Some(url),
+    }
+}
+
+/// A URL that says what it seems to say: the parser would drop line breaks and turn back-slashes.
+fn parse_url(text: &str) -> Option<Url> {
+    let plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
+    let url = Url::parse(text).ok().filter(Url::has_host)?;
+    let rest = text.get(url.scheme().len()..)?;
+    (plain && rest.starts_with("://") && !rest.starts_with(":///")).then_some(url)
+}
+
+/// Whether a URL stays on this machine: 127.0.0.0/8, `::1` or `localhost`.
+#[must_use]
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),
+        Some(Host::Ipv6(ip)) => IpAddr::V6(ip).is_loopback(),
+        None => false,
+    }
+}
+
+/// Hosts of the cloud that 21Vianet runs.
+fn is_in_china(host: &str) -> bool {
+    ["chinacloudapi.cn", "microsoftonline.cn", "azure.cn"]
+        .iter()
+        .any(|zone| host.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+}
+
+/// Source: the `setPresence` page of the Graph reference, "national cloud deployments".
+pub(super) fn no_presence_in_china(at: Place) -> Problem {
+    Problem::new(Code::NoPresenceInChina, at, "China's cloud, operated by 21Vianet, has no presence API")
+        .label("nothing can be set there")
+        .help("presence exists in \"global\", \"us-gov-l4\" and \"us-gov-l5\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_says_what_it_seems_to_say() {
+        for text in [
+            "https:\\\\evil.test",
+            "https://a\n.test",
+            "https:///a.test",
+            "https:a.test",
+            "https://",
+            "https://a b.test",
+            "data:text/plain,x",
+            "",
+        ] {
+            assert!(parse_url(text).is_none(), "{text:?}");
+        }
+        assert!(parse_url("https://graph.microsoft.com").is_some());
+        assert!(parse_url("http://[::1]:8000/").is_some());
+    }
+
+    #[test]
+    fn loopback_is_this_machine_and_nothing_that_looks_like_it() {
+        let loopback = |text: &str| is_loopback(&Url::parse(text).unwrap());
+        for text in
+            ["http://127.0.0.1:1", "http://127.9.9.9", "http://[::1]", "http://localhost:80", "http://127.1"]
+        {
+            assert!(loopback(text), "{text}");
+        }
+        for text in
+            ["http://127.0.0.1.evil.test", "http://localhost.evil.test", "http://10.0.0.1", "http://[::2]"]
+        {
+            assert!(!loopback(text), "{text}");
+        }
+    }
+}

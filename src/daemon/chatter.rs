@@ -1,0 +1,128 @@
+//! Which lines about single sessions are worth reading.
+
+use std::collections::HashMap;
+
+use crate::keeper::diff::Counts;
+use crate::keeper::event::{Event, Why};
+use crate::keeper::id::{LaneIx, SessionIx};
+use crate::keeper::{MonoTime, Refusal};
+
+/// Quiets what comes in heaps: the sessions of a large plan, those that come back after an outage, and what was said
+/// before. A quiet line is a debug line; counts are in the lines about the whole.
+#[derive(Debug, Default)]
+pub(super) struct Chatter {
+    /// Sessions of a large plan that nothing was heard of yet.
+    of_plan: usize,
+    regained: usize,
+    regained_from: MonoTime,
+    parked: HashMap<SessionIx, Refusal>,
+}
+
+impl Chatter {
+    /// A plan that changes more sessions than this is large.
+    const MANY: usize = 100;
+    /// In so many seconds [`Self::MANY`] sessions may come back, one line each.
+    const WINDOW: std::time::Duration = std::time::Duration::from_secs(60);
+
+    /// A plan is about to be carried out.
+    pub(super) fn plan(&mut self, counts: Counts) {
+        let all = counts.added + counts.changed + counts.removed;
+        self.of_plan = if all > Self::MANY { all } else { 0 };
+    }
+
+    /// A lane is gone, and its places with it.
+    pub(super) fn closed(&mut self, lane: LaneIx) {
+        self.parked.retain(|session, _| session.lane != lane);
+    }
+
+    /// Whether this event's line is worth reading.
+    pub(super) fn is_loud(&mut self, event: &Event, now: MonoTime) -> bool {
+        match event {
+            Event::Set { session, why, .. } => {
+                self.parked.remove(session);
+                if *why == Why::Regained { self.regained(now) } else { self.planned() }
+            }
+            Event::Cleared { session, .. } => {
+                self.parked.remove(session);
+                self.planned()
+            }
+            Event::Parked { session, refusal, .. } => {
+                self.of_plan = self.of_plan.saturating_sub(1);
+                self.parked.insert(*session, *refusal) != Some(*refusal)
+            }
+            Event::Unparked { session, .. } => self.parked.remove(session).is_some(),
+            _ => true,
+        }
+    }
+
+    fn planned(&mut self) -> bool {
+        let loud = self.of_plan == 0;
+        self.of_plan = self.of_plan.saturating_sub(1);
+        loud
+    }
+
+    fn regained(&mut self, now: MonoTime) -> bool {
+        if now.since(self.regained_from) > Self::WINDOW {
+            (self.regained, self.regained_from) = (0, now);
+        }
+        self.regained += 1;
+        self.regained <= Self::MANY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keeper::PresenceState;
+    use crate::keeper::id::{Guid, Slot};
+    use std::time::Duration;
+
+    const NOW: MonoTime = MonoTime::from_secs(1_000);
+
+    fn session(slot: u32) -> SessionIx {
+        SessionIx { lane: LaneIx(0), slot: Slot(slot) }
+    }
+
+    fn set(slot: u32, why: Why) -> Event {
+        let user = Guid::from_u128(slot.into());
+        Event::Set { session: session(slot), user, from: None, to: PresenceState::Away, why }
+    }
+
+    fn parked(slot: u32, refusal: Refusal) -> Event {
+        let user = Guid::from_u128(slot.into());
+        Event::Parked { session: session(slot), user, refusal, next_try: Duration::from_secs(300) }
+    }
+
+    fn added(added: usize) -> Counts {
+        Counts { added, ..Counts::default() }
+    }
+
+    #[test]
+    fn a_small_plan_is_told_session_by_session_and_a_large_one_is_not() {
+        let mut chatter = Chatter::default();
+        chatter.plan(added(100));
+        assert!((0..100).all(|slot| chatter.is_loud(&set(slot, Why::Added), NOW)));
+
+        chatter.plan(added(101));
+        assert!((0..101).all(|slot| !chatter.is_loud(&set(slot, Why::Added), NOW)));
+        assert!(chatter.is_loud(&set(1, Why::Changed), NOW), "the plan is through");
+    }
+
+    #[test]
+    fn after_an_outage_the_first_hundred_are_told() {
+        let mut chatter = Chatter::default();
+        let loud = (0..1_000).filter(|&slot| chatter.is_loud(&set(slot, Why::Regained), NOW)).count();
+        assert_eq!(loud, 100);
+        assert!(chatter.is_loud(&set(1, Why::Regained), NOW + Duration::from_secs(61)));
+    }
+
+    #[test]
+    fn a_user_who_stays_parked_is_told_once() {
+        let mut chatter = Chatter::default();
+        assert!(chatter.is_loud(&parked(1, Refusal::NotFound), NOW));
+        assert!(!chatter.is_loud(&parked(1, Refusal::NotFound), NOW));
+        assert!(chatter.is_loud(&parked(1, Refusal::Forbidden), NOW), "that is news");
+        chatter.closed(LaneIx(0));
+        assert!(chatter.is_loud(&parked(1, Refusal::Forbidden), NOW), "another lane's user");
+    }
+}

@@ -1,0 +1,87 @@
+//! The end: what is in flight is waited for, and what is to be cleared is, as long as the time allows.
+
+use super::{Driver, Ended, Said};
+use crate::config::settings::OnStop;
+use crate::daemon::ledger::Queue;
+use crate::daemon::logging;
+use crate::daemon::signals::Origin;
+use crate::keeper::id::SessionIx;
+use crate::keeper::snapshot::{Phase, Query};
+use crate::keeper::{Input, MonoTime};
+
+/// A daemon that is told to stop.
+pub(super) struct Ending {
+    since: MonoTime,
+    /// When requests are given up.
+    pub(super) deadline: MonoTime,
+    /// When it must be gone.
+    gone_by: MonoTime,
+}
+
+impl Driver {
+    /// Starts the end. A second prompt changes nothing: the signal itself ends a process that is told twice.
+    pub(super) fn stop(&mut self, by: Option<Origin>) {
+        if self.ending.is_some() {
+            return;
+        }
+        let since = self.clock.now();
+        let within = self.accepted.settings.daemon.stop_timeout;
+        let clear = self.accepted.settings.daemon.on_stop == OnStop::Clear;
+        // The last tenth is for the ledger.
+        let deadline = since + within / 10 * 9;
+        self.ending = Some(Ending { since, deadline, gone_by: since + within });
+        self.systemd.stopping();
+        logging::stopping(clear, within, by);
+        self.feed(Input::Drain { clear }, &Said::default());
+        self.publish();
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        let now = self.clock.now();
+        self.ending.as_ref().is_some_and(|ending| self.drained || now >= ending.deadline)
+    }
+
+    /// Gives up what is still in flight, writes what the ledger has to know, and says how it went.
+    pub(super) async fn end(mut self) -> Ended {
+        let figures = self.figures();
+        let unanswered = self.sends.len();
+        self.sends.abort_all();
+        self.fetches.abort_all();
+        let left = self.uncleared();
+        let uncleared = figures.snapshot.lanes.iter().map(|lane| lane.clearing as usize).sum();
+        let gone_by = self.ending.as_ref().map_or(MonoTime::ZERO, |ending| ending.gone_by);
+        if let Some(ledger) = self.ledger.take() {
+            let written = async {
+                Queue::close(ledger).await;
+                while self.writing.join_next().await.is_some() {}
+                while self.archiving.join_next().await.is_some() {}
+            };
+            // A disk that hangs does not keep the daemon from ending.
+            tokio::select! {
+                () = written => {}
+                () = self.clock.sleep_until(gone_by) => {}
+            }
+        }
+        let took =
+            self.ending.as_ref().map(|ending| self.clock.now().since(ending.since)).unwrap_or_default();
+        logging::stopped(self.clock.real_span(took), unanswered, uncleared, &left);
+        Ended { figures, uncleared }
+    }
+
+    /// The first few users whose session is still to be cleared.
+    fn uncleared(&self) -> Vec<String> {
+        const FEW: usize = 5;
+        const PAGE: usize = 10_000;
+        let mut users = Vec::new();
+        let mut from = Some(SessionIx::FIRST);
+        while let Some(at) = from
+            && users.len() < FEW
+        {
+            let page = self.keeper.sessions(Query { from: at, limit: PAGE }, self.clock.now());
+            let clearing = page.sessions.iter().filter(|session| session.phase == Phase::Clearing);
+            users.extend(clearing.map(|session| self.people.show(session.user)).take(FEW - users.len()));
+            from = page.next;
+        }
+        users
+    }
+}

@@ -1,0 +1,308 @@
+//! The driver: one task that owns the keeper, tells it what happened, and does what it says.
+//!
+//! Nothing here decides about a session. The loop never blocks on a disk: the ledger, the config and its archive have
+//! threads of their own.
+
+mod ending;
+mod outputs;
+mod plans;
+mod turn;
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{Id, JoinSet};
+
+use super::chatter::Chatter;
+use super::clock::Clock;
+use super::figures::{ConfigTrouble, Figures, Stage};
+use super::graph::{Answer, Detail};
+use super::lanes::{Lanes, Ways};
+use super::latency::Latency;
+use super::ledger;
+use super::logging::People;
+use super::reload::{Accepted, ConfigFile, Prepared, Refused};
+use super::signals::Origin;
+use super::systemd::Systemd;
+use super::token::{Fingerprint, TokenDetail, TokenReply, TokenSource};
+use crate::config::Sources;
+use crate::keeper::diff::Counts;
+use crate::keeper::event::RestoredLane;
+use crate::keeper::id::{Generation, LaneIx, SessionIx};
+use crate::keeper::{Input, Keeper, MonoTime, Page, Query, Snapshot};
+
+/// What a daemon is made of. It is started from parts, so that it also runs without files, signals and systemd.
+#[derive(Debug)]
+pub struct Parts {
+    /// Its time.
+    pub clock: Clock,
+    /// The first plan.
+    pub first: Prepared,
+    /// What earlier runs left behind.
+    pub restored: Vec<RestoredLane>,
+    /// Ways of lanes that are restored and no longer in the config.
+    pub older_ways: Ways,
+    /// Where a reload reads; `None`: there is nothing to reload.
+    pub config: Option<ConfigFile>,
+    /// What is kept on disk, and where; `None`: nothing is.
+    pub kept: Option<Kept>,
+    /// Where it is supervised.
+    pub systemd: Systemd,
+    /// What is wrong with the config at hand: the last good one stands in for it.
+    pub last_good: Option<String>,
+}
+
+/// What a daemon keeps on disk.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Directory of the ledger.
+    pub leases: PathBuf,
+    /// Directory of the accepted configs.
+    pub accepted: PathBuf,
+}
+
+/// What others ask of the driver.
+#[derive(Debug)]
+pub enum Command {
+    /// Look at the file again.
+    Reload {
+        /// Who asks.
+        by: Option<Origin>,
+    },
+    /// Renew every session ahead of its time, from spare quota.
+    RenewAll {
+        /// Who asks.
+        by: Option<Origin>,
+    },
+    /// End in good order.
+    Stop {
+        /// Who asks.
+        by: Option<Origin>,
+    },
+    /// Let the keeper look at everything again: no lost timer leaves a session alone for longer than this comes.
+    Sweep,
+    /// Log how things stand.
+    Summary,
+    /// Look whether a credential is another.
+    CheckCredentials,
+    /// Tell some sessions.
+    Sessions {
+        /// Which.
+        query: Query,
+        /// Who wants to know.
+        to: oneshot::Sender<Page>,
+    },
+}
+
+/// How a daemon ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// How it stood at the end.
+    pub figures: Figures,
+    /// Sessions that were to be cleared and could not be in time.
+    pub uncleared: usize,
+}
+
+/// A daemon that runs. It is aborted when this is dropped.
+#[derive(Debug)]
+pub struct Daemon {
+    commands: mpsc::Sender<Command>,
+    figures: watch::Receiver<Arc<Figures>>,
+    task: JoinSet<Ended>,
+}
+
+/// The driver ended by a bug.
+#[derive(Debug, thiserror::Error)]
+#[error("the driver panicked: this is a bug")]
+pub struct Panicked;
+
+impl Daemon {
+    /// Commands that wait for the driver.
+    const COMMANDS: usize = 64;
+
+    /// Starts it. Needs a runtime.
+    #[must_use]
+    pub fn start(parts: Parts) -> Self {
+        let (commands, inbox) = mpsc::channel(Self::COMMANDS);
+        let first = Figures {
+            at: parts.clock.now(),
+            stage: Stage::Starting,
+            snapshot: Snapshot::default(),
+            config: parts.first.next.settings.hash,
+            trouble: ConfigTrouble::default(),
+        };
+        let (publish, figures) = watch::channel(Arc::new(first));
+        let mut task = JoinSet::new();
+        task.spawn(Driver::new(parts, inbox, publish).run());
+        Self { commands, figures, task }
+    }
+
+    /// Where commands go; bounded.
+    #[must_use]
+    pub fn commands(&self) -> mpsc::Sender<Command> {
+        self.commands.clone()
+    }
+
+    /// How it stands, once a second.
+    #[must_use]
+    pub fn figures(&self) -> watch::Receiver<Arc<Figures>> {
+        self.figures.clone()
+    }
+
+    /// Some sessions, as they stand now; none when it has ended.
+    pub async fn sessions(&self, query: Query) -> Page {
+        let (to, answer) = oneshot::channel();
+        if self.commands.send(Command::Sessions { query, to }).await.is_err() {
+            return Page::default();
+        }
+        answer.await.unwrap_or_default()
+    }
+
+    /// Asks it to end in good order. [`Daemon::ended`] returns when it has.
+    pub async fn stop(&self) {
+        // One that has ended needs not be asked.
+        let _ = self.commands.send(Command::Stop { by: None }).await;
+    }
+
+    /// Returns when it has ended.
+    ///
+    /// # Errors
+    /// When it ended by a panic.
+    pub async fn ended(&mut self) -> Result<Ended, Panicked> {
+        match self.task.join_next().await {
+            Some(Ok(ended)) => Ok(ended),
+            Some(Err(_)) | None => Err(Panicked),
+        }
+    }
+}
+
+/// The task's own.
+struct Driver {
+    clock: Clock,
+    keeper: Keeper,
+    lanes: Lanes,
+    ledger: Option<ledger::Queue>,
+    systemd: Systemd,
+    inbox: mpsc::Receiver<Command>,
+    publish: watch::Sender<Arc<Figures>>,
+
+    accepted: Accepted,
+    config: Option<ConfigFile>,
+    kept: Option<Kept>,
+    trouble: ConfigTrouble,
+    stage: plans::Stage,
+    /// A reload that waits for the one before it.
+    wanted: Option<Option<Origin>>,
+    /// What the first turn starts with.
+    restored: Vec<RestoredLane>,
+    first: Option<Box<Prepared>>,
+
+    /// Requests in flight, and whose.
+    sends: JoinSet<Answer>,
+    sending: HashMap<Id, (SessionIx, MonoTime)>,
+    fetches: JoinSet<Fetched>,
+    fetching: HashMap<Id, LaneIx>,
+    /// At most one task each.
+    preparing: JoinSet<Result<Prepared, Refused>>,
+    checking: JoinSet<Vec<Checked>>,
+    /// The ledger's thread, and the freeing of old plans.
+    writing: JoinSet<()>,
+    /// At most one write of the archive at a time, so that the newest is the last.
+    archiving: JoinSet<()>,
+    to_archive: Files,
+
+    /// What is to be told to the keeper without waiting.
+    backlog: VecDeque<Input>,
+    /// When the keeper wants to be woken.
+    wake: MonoTime,
+    /// When figures are due.
+    tick: MonoTime,
+    watchdog: MonoTime,
+    applied: Option<Counts>,
+    drained: bool,
+    ending: Option<ending::Ending>,
+
+    people: People,
+    chatter: Chatter,
+    latency: Latency,
+    renewals: u64,
+}
+
+/// What a token request brought.
+struct Fetched {
+    lane: LaneIx,
+    generation: Generation,
+    credential: Option<Fingerprint>,
+    reply: TokenReply,
+}
+
+/// What a look at a credential brought.
+struct Checked {
+    lane: LaneIx,
+    source: Arc<TokenSource>,
+    credential: Option<Fingerprint>,
+}
+
+/// What the log is told beside the events that an input leads to.
+#[derive(Default)]
+struct Said {
+    answer: Option<Box<Detail>>,
+    token: Option<Box<TokenDetail>>,
+}
+
+impl Driver {
+    fn new(parts: Parts, inbox: mpsc::Receiver<Command>, publish: watch::Sender<Arc<Figures>>) -> Self {
+        let now = parts.clock.now();
+        let mut writing = JoinSet::new();
+        let ledger = parts.kept.as_ref().map(|kept| {
+            let (queue, writer) = ledger::Queue::new(kept.leases.clone());
+            writing.spawn_blocking(move || writer.run());
+            queue
+        });
+        let trouble = ConfigTrouble { last_good: parts.last_good, ..ConfigTrouble::default() };
+        // Nothing is in force before the first plan: the keeper begins with what it restores.
+        let accepted = parts.first.next.clone();
+        Self {
+            keeper: Keeper::new(),
+            lanes: Lanes::new(parts.older_ways),
+            ledger,
+            systemd: parts.systemd,
+            inbox,
+            publish,
+            people: People::new(Arc::clone(&accepted.settings)),
+            accepted,
+            config: parts.config,
+            kept: parts.kept,
+            trouble,
+            stage: plans::Stage::Quiet,
+            wanted: None,
+            restored: parts.restored,
+            first: Some(Box::new(parts.first)),
+            sends: JoinSet::new(),
+            sending: HashMap::new(),
+            fetches: JoinSet::new(),
+            fetching: HashMap::new(),
+            preparing: JoinSet::new(),
+            checking: JoinSet::new(),
+            writing,
+            archiving: JoinSet::new(),
+            to_archive: None,
+            ending: None,
+            backlog: VecDeque::new(),
+            wake: MonoTime::FAR,
+            tick: now,
+            watchdog: now,
+            applied: None,
+            drained: false,
+            chatter: Chatter::default(),
+            latency: Latency::default(),
+            renewals: 0,
+            clock: parts.clock,
+        }
+    }
+}
+
+/// The files that a plan was read from, until they are archived.
+type Files = Option<Sources>;

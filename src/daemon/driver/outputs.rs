@@ -1,0 +1,108 @@
+//! The one match that carries out what the keeper says.
+
+use tokio::task::spawn_blocking;
+
+use super::{Driver, Fetched, Said};
+use crate::daemon::ledger::{self, Write};
+use crate::daemon::logging::{self, Joined};
+use crate::keeper::event::Event;
+use crate::keeper::id::{Generation, LaneIx, LaneKey};
+use crate::keeper::{Input, Loss, MonoTime, Outcome, Output, Record, Request, TokenAnswer, TokenFailure};
+
+impl Driver {
+    /// Tells the keeper what happened, and does all that it says to that. `said` is for the log.
+    pub(super) fn feed(&mut self, input: Input, said: &Said) {
+        let now = self.clock.now();
+        self.keeper.handle(input, now);
+        loop {
+            match self.keeper.poll_output() {
+                Output::Send(request) => self.send(&request, now),
+                Output::FetchToken { lane, generation, deadline } => {
+                    self.fetch(lane, generation, deadline, now);
+                }
+                Output::Remember { session, user, record } => {
+                    let stored = |record: &Record| ledger::store(user, record, self.clock.wall(), now);
+                    let stored = record.as_ref().map(stored);
+                    self.write(Write::Record { session, stored });
+                }
+                Output::Open { lane, key } => self.open(lane, key),
+                Output::Close { lane } => {
+                    self.lanes.close(lane);
+                    self.chatter.closed(lane);
+                    self.write(Write::Close { lane });
+                }
+                Output::Event(event) => self.tell(&event, said, now),
+                Output::Sleep { until, because: _ } => {
+                    self.wake = until;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn write(&mut self, write: Write) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.push(write);
+        }
+    }
+
+    fn open(&mut self, lane: LaneIx, key: LaneKey) {
+        let (head, known) = self.lanes.open(lane, key.clone());
+        if !known {
+            logging::app_unknown(&key.graph, key.tenant.to_string(), key.client.to_string());
+        }
+        self.write(Write::Open { lane, key, head });
+    }
+
+    /// Sends a request; its answer comes through `sends`. What cannot be sent is answered at once.
+    fn send(&mut self, request: &Request, now: MonoTime) {
+        let &Request { session, user, call, generation, deadline } = request;
+        let outcome = match self.lanes.call(session.lane, generation) {
+            None => Outcome::Lost { loss: Loss::Transport, retry_after: None },
+            Some((_, None)) => Outcome::TokenRejected,
+            Some((client, Some(token))) => {
+                let timeout = self.clock.real_span(deadline.since(now));
+                let wall = self.clock.wall();
+                let task = async move { client.call(user, call, &token, timeout, wall).await };
+                let task = self.sends.spawn(task).id();
+                self.sending.insert(task, (session, now));
+                return;
+            }
+        };
+        self.backlog.push_back(Input::Answered { session, outcome });
+    }
+
+    /// Asks for a token; it comes through `fetches`. Which credential it was tried with is known from before.
+    fn fetch(&mut self, lane: LaneIx, generation: Generation, deadline: MonoTime, now: MonoTime) {
+        let Some(source) = self.lanes.tokens(lane) else {
+            let answer = TokenAnswer::Failed { failure: TokenFailure::Rejected, retry_after: None };
+            self.backlog.push_back(Input::Token { lane, answer });
+            return;
+        };
+        let timeout = self.clock.real_span(deadline.since(now));
+        let task = async move {
+            let reader = std::sync::Arc::clone(&source);
+            let credential = spawn_blocking(move || reader.fingerprint()).await.ok().flatten();
+            Fetched { lane, generation, credential, reply: source.fetch(timeout).await }
+        };
+        let task = self.fetches.spawn(task).id();
+        self.fetching.insert(task, lane);
+    }
+
+    fn tell(&mut self, event: &Event, said: &Said, now: MonoTime) {
+        match event {
+            Event::PlanApplied(counts) => self.applied = Some(*counts),
+            Event::Drained { .. } => self.drained = true,
+            _ => {}
+        }
+        let loud = self.chatter.is_loud(event, now);
+        let joined = Joined {
+            people: &self.people,
+            app: &|lane| self.lanes.name(lane),
+            answer: said.answer.as_deref(),
+            token: said.token.as_deref(),
+            loud,
+        };
+        logging::keeper_event(event, &joined);
+    }
+}

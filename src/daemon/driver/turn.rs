@@ -1,0 +1,213 @@
+//! The loop: waits for the next thing to happen, and tells the keeper.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{Id, JoinError};
+
+use super::{Checked, Command, Driver, Ended, Fetched, Said, plans};
+use crate::daemon::clock::Clock;
+use crate::daemon::figures::{Figures, Stage};
+use crate::daemon::graph::Answer;
+use crate::daemon::logging::{self, Summary};
+use crate::daemon::reload::Refused;
+use crate::daemon::token::TokenSource;
+use crate::keeper::id::LaneIx;
+use crate::keeper::{Input, Loss, MonoTime, Outcome, TokenAnswer, TokenFailure};
+
+/// Figures are published, and the status line renewed, once in this time of the world.
+const TICK: Duration = Duration::from_secs(1);
+/// Answers that are taken in one turn, so that time and commands have theirs.
+const ANSWERS_A_TURN: usize = 256;
+
+impl Driver {
+    /// Keeps sessions until it is told to stop.
+    pub(super) async fn run(mut self) -> Ended {
+        self.begin();
+        while !self.is_over() {
+            self.turn().await;
+            self.catch_up();
+        }
+        self.end().await
+    }
+
+    async fn turn(&mut self) {
+        let until = self.next_wake();
+        tokio::select! {
+            biased;
+            Some(done) = self.sends.join_next_with_id() => {
+                self.answered(done);
+                for _ in 1..ANSWERS_A_TURN {
+                    let Some(done) = self.sends.try_join_next_with_id() else { break };
+                    self.answered(done);
+                }
+            }
+            Some(done) = self.fetches.join_next_with_id() => self.fetched(done),
+            Some(command) = self.inbox.recv() => self.command(command),
+            Some(done) = self.preparing.join_next() => {
+                let bug = |_| Err(Refused::because("reading the config panicked: this is a bug"));
+                self.prepared(done.unwrap_or_else(bug));
+            }
+            Some(done) = self.checking.join_next() => self.checked(done.unwrap_or_default()),
+            Some(done) = self.archiving.join_next() => self.archived(done.is_err()),
+            () = pause(&self.clock, until) => {}
+        }
+    }
+
+    /// What is due by now, and what waits for nothing.
+    fn catch_up(&mut self) {
+        if self.clock.now() >= self.wake {
+            self.feed(Input::Wake, &Said::default());
+        }
+        while let Some(input) = self.backlog.pop_front() {
+            self.feed(input, &Said::default());
+        }
+        if let Some(counts) = self.applied.take() {
+            self.in_force(counts);
+        }
+        let now = self.clock.now();
+        if now >= self.tick {
+            self.tick = now + TICK.saturating_mul(self.clock.speed());
+            self.publish();
+        }
+        // The keeper was served just now: that is what the watchdog wants to know.
+        if now >= self.watchdog
+            && let Some(interval) = self.systemd.watchdog_interval()
+        {
+            self.watchdog = now + interval.saturating_mul(self.clock.speed());
+            self.systemd.watchdog();
+        }
+        if let Some(ledger) = &mut self.ledger {
+            ledger.flush();
+        }
+    }
+
+    fn next_wake(&self) -> MonoTime {
+        let watchdog = if self.systemd.watchdog_interval().is_some() { self.watchdog } else { MonoTime::FAR };
+        let end = self.ending.as_ref().map_or(MonoTime::FAR, |ending| ending.deadline);
+        self.wake.min(self.tick).min(watchdog).min(end)
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Reload { by } => self.reload(by),
+            Command::RenewAll { by } => {
+                logging::renew_all(by);
+                self.feed(Input::RenewAll, &Said::default());
+            }
+            Command::Stop { by } => self.stop(by),
+            Command::Sweep => self.feed(Input::Wake, &Said::default()),
+            Command::Summary => self.summarise(),
+            Command::CheckCredentials => self.check_credentials(),
+            Command::Sessions { query, to } => {
+                // Whoever asked may have gone.
+                let _ = to.send(self.keeper.sessions(query, self.clock.now()));
+            }
+        }
+    }
+
+    /// A request was answered. One whose task panicked may have been done or not, like any that is lost.
+    fn answered(&mut self, done: Result<(Id, Answer), JoinError>) {
+        let (task, answer) = match done {
+            Ok(done) => done,
+            Err(error) => {
+                logging::task_panicked("request");
+                let outcome = Outcome::Lost { loss: Loss::Transport, retry_after: None };
+                (error.id(), Answer { outcome, detail: None })
+            }
+        };
+        let Some((session, sent_at)) = self.sending.remove(&task) else { return };
+        self.latency.record(self.clock.now().since(sent_at));
+        let said = Said { answer: answer.detail, token: None };
+        self.feed(Input::Answered { session, outcome: answer.outcome }, &said);
+    }
+
+    fn fetched(&mut self, done: Result<(Id, Fetched), JoinError>) {
+        let failed = TokenAnswer::Failed { failure: TokenFailure::Unreachable, retry_after: None };
+        match done {
+            Ok((task, Fetched { lane, generation, credential, reply })) => {
+                self.fetching.remove(&task);
+                // The keeper must not count on a token that is not there.
+                let missing = reply.token.is_none() && matches!(reply.answer, TokenAnswer::Granted { .. });
+                self.lanes.fetched(lane, credential, reply.token.map(|token| (generation, token)));
+                let answer = if missing { failed } else { reply.answer };
+                self.feed(Input::Token { lane, answer }, &Said { answer: None, token: reply.detail });
+            }
+            Err(error) => {
+                logging::task_panicked("token request");
+                if let Some(lane) = self.fetching.remove(&error.id()) {
+                    self.feed(Input::Token { lane, answer: failed }, &Said::default());
+                }
+            }
+        }
+    }
+
+    /// Looks at the credential files, on a thread: a directory that hangs must not hang the loop.
+    pub(super) fn check_credentials(&mut self) {
+        if !self.checking.is_empty() || self.ending.is_some() {
+            return;
+        }
+        let sources = self.lanes.sources();
+        if !sources.is_empty() {
+            self.checking.spawn_blocking(move || {
+                let look = |(lane, source): (LaneIx, Arc<TokenSource>)| Checked {
+                    lane,
+                    credential: source.fingerprint(),
+                    source,
+                };
+                sources.into_iter().map(look).collect()
+            });
+        }
+    }
+
+    fn checked(&mut self, looks: Vec<Checked>) {
+        for Checked { lane, source, credential } in looks {
+            if self.lanes.looked_at(lane, &source, credential) {
+                logging::credential_changed(&self.lanes.name(lane));
+                self.feed(Input::CredentialChanged { lane }, &Said::default());
+            }
+        }
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        let at = self.clock.now();
+        let stage = match &self.stage {
+            _ if self.ending.is_some() => Stage::Stopping,
+            plans::Stage::Applying { from: plans::From::Start { .. }, .. } => Stage::Starting,
+            plans::Stage::Applying { .. } | plans::Stage::Preparing { .. } => Stage::Reloading,
+            plans::Stage::Quiet => Stage::Running,
+        };
+        let config = self.accepted.settings.hash;
+        Figures { at, stage, snapshot: self.keeper.snapshot(at), config, trouble: self.trouble.clone() }
+    }
+
+    pub(super) fn publish(&mut self) {
+        let figures = self.figures();
+        self.systemd.status(&figures);
+        self.publish.send_replace(Arc::new(figures));
+    }
+
+    fn summarise(&mut self) {
+        let figures = self.figures();
+        let sum = figures.sum();
+        let note = figures.trouble.note();
+        let latency = std::mem::take(&mut self.latency);
+        let before = std::mem::replace(&mut self.renewals, sum.renewals);
+        logging::summary(&Summary {
+            // A lane that is gone takes its counter along.
+            renewals: sum.renewals.saturating_sub(before),
+            p99: latency.p99(),
+            note: note.as_deref(),
+            ..sum
+        });
+    }
+}
+
+/// Returns at `until`, at once if that is now, but not before others had their turn on this thread.
+async fn pause(clock: &Clock, until: MonoTime) {
+    if until <= clock.now() {
+        tokio::task::yield_now().await;
+    } else {
+        clock.sleep_until(until).await;
+    }
+}

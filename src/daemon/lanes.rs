@@ -1,0 +1,199 @@
+//! What each lane needs of the outside: its way to Graph, its token source, and the token at hand.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::graph::GraphClient;
+use super::network::NetworkError;
+use super::token::{AccessToken, Fingerprint, TokenSource};
+use crate::config::settings::{App, Network, Settings};
+use crate::keeper::id::{Generation, LaneIx, LaneKey};
+use crate::keeper::{LaneHead, Quota};
+
+/// An app and how it reaches Graph and the authority. Making one reads certificates: not in the driver's loop.
+#[derive(Clone, Debug)]
+pub struct Way {
+    app: App,
+    client: GraphClient,
+    tokens: Arc<TokenSource>,
+}
+
+/// The ways of a config, by lane.
+pub type Ways = BTreeMap<LaneKey, Way>;
+
+/// The ways that `settings` need and `previous` did not have: those of apps that are new or of which more than the
+/// name or the quota changed, and all of them when `[network]` did.
+///
+/// # Errors
+/// When `[network]` cannot be done.
+pub fn new_ways(settings: &Settings, previous: Option<&Settings>) -> Result<Ways, NetworkError> {
+    let previous = previous.filter(|previous| previous.network == settings.network);
+    let same = |app: &App| {
+        previous.is_some_and(|previous| {
+            previous.apps.iter().any(|old| {
+                old.lane() == app.lane() && old.cloud == app.cloud && old.credential == app.credential
+            })
+        })
+    };
+    ways_for(settings.apps.iter().filter(|app| !same(app)), &settings.network)
+}
+
+/// The ways of these apps.
+///
+/// # Errors
+/// When `[network]` cannot be done.
+pub fn ways_for<'a>(apps: impl Iterator<Item = &'a App>, network: &Network) -> Result<Ways, NetworkError> {
+    let way = |app: &App| {
+        let client = GraphClient::new(app, network)?;
+        let tokens = Arc::new(TokenSource::new(app, network)?);
+        Ok((app.lane(), Way { app: app.clone(), client, tokens }))
+    };
+    apps.map(way).collect()
+}
+
+/// The lanes that are open, each at its place, and the ways that a lane may be opened with.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    open: Vec<Option<Lane>>,
+    ways: Ways,
+}
+
+#[derive(Debug)]
+struct Lane {
+    key: LaneKey,
+    name: Arc<str>,
+    /// `None`: no config names this app any more.
+    way: Option<Way>,
+    token: Option<(Generation, AccessToken)>,
+    /// The credential as it was at the last fetch; `None` before the first one.
+    credential: Option<Option<Fingerprint>>,
+}
+
+impl Lanes {
+    /// Without open lanes, and with ways that may be needed.
+    pub(super) fn new(ways: Ways) -> Self {
+        Self { open: Vec::new(), ways }
+    }
+
+    /// Adds ways that may be needed.
+    pub(super) fn add(&mut self, mut ways: Ways) {
+        self.ways.append(&mut ways);
+    }
+
+    /// Takes the ways of a new config. Ways that it no longer names are kept as long as their lane is open: it drains
+    /// with them. Returns the open lanes whose way is another now.
+    pub(super) fn take(&mut self, settings: &Settings, mut fresh: Ways) -> Vec<LaneIx> {
+        let named: BTreeMap<LaneKey, &App> = settings.apps.iter().map(|app| (app.lane(), app)).collect();
+        let open = &self.open;
+        self.ways
+            .retain(|key, _| named.contains_key(key) || open.iter().flatten().any(|lane| lane.key == *key));
+        let mut changed = Vec::new();
+        for (place, lane) in (0..).map(LaneIx).zip(&mut self.open) {
+            let Some(lane) = lane else { continue };
+            if let Some(app) = named.get(&lane.key) {
+                lane.name = Arc::clone(&app.name);
+            }
+            if let Some(way) = fresh.get(&lane.key) {
+                lane.way = Some(way.clone());
+                changed.push(place);
+            }
+        }
+        self.ways.append(&mut fresh);
+        for (key, app) in named {
+            if let Some(way) = self.ways.get_mut(&key) {
+                way.app = app.clone();
+            }
+        }
+        changed
+    }
+
+    /// Opens a lane. Returns its head, and whether there is a way for it.
+    pub(super) fn open(&mut self, place: LaneIx, key: LaneKey) -> (LaneHead, bool) {
+        let way = self.ways.get(&key).cloned();
+        let head = way.as_ref().map_or_else(
+            || LaneHead { name: key.client.to_string().into(), quota: Quota::PRESENCE },
+            |way| LaneHead { name: Arc::clone(&way.app.name), quota: way.app.quota },
+        );
+        let at = place.0 as usize;
+        if self.open.len() <= at {
+            self.open.resize_with(at + 1, || None);
+        }
+        let known = way.is_some();
+        self.open[at] = Some(Lane { key, name: Arc::clone(&head.name), way, token: None, credential: None });
+        (head, known)
+    }
+
+    /// Drops what a lane held.
+    pub(super) fn close(&mut self, place: LaneIx) {
+        if let Some(lane) = self.open.get_mut(place.0 as usize) {
+            *lane = None;
+        }
+    }
+
+    /// The app's name.
+    pub(super) fn name(&self, place: LaneIx) -> String {
+        self.lane(place).map_or_else(String::new, |lane| lane.name.to_string())
+    }
+
+    /// What a request needs: the client, and the token if it is still the one at hand.
+    pub(super) fn call(
+        &self,
+        place: LaneIx,
+        generation: Generation,
+    ) -> Option<(GraphClient, Option<AccessToken>)> {
+        let lane = self.lane(place)?;
+        let client = lane.way.as_ref()?.client.clone();
+        let token = lane.token.as_ref().filter(|(at_hand, _)| *at_hand == generation);
+        Some((client, token.map(|(_, token)| token.clone())))
+    }
+
+    /// Where a lane's tokens come from.
+    pub(super) fn tokens(&self, place: LaneIx) -> Option<Arc<TokenSource>> {
+        Some(Arc::clone(&self.lane(place)?.way.as_ref()?.tokens))
+    }
+
+    /// Takes what a fetch brought: the credential that it was tried with, and the token, which replaces an older one.
+    pub(super) fn fetched(
+        &mut self,
+        place: LaneIx,
+        credential: Option<Fingerprint>,
+        token: Option<(Generation, AccessToken)>,
+    ) {
+        let Some(Some(lane)) = self.open.get_mut(place.0 as usize) else { return };
+        lane.credential = Some(credential);
+        if token.is_some() {
+            lane.token = token;
+        }
+    }
+
+    /// The sources of all lanes that have fetched once.
+    pub(super) fn sources(&self) -> Vec<(LaneIx, Arc<TokenSource>)> {
+        let open = (0..).map(LaneIx).zip(&self.open);
+        open.filter_map(|(place, lane)| {
+            let lane = lane.as_ref().filter(|lane| lane.credential.is_some())?;
+            Some((place, Arc::clone(&lane.way.as_ref()?.tokens)))
+        })
+        .collect()
+    }
+
+    /// Takes a look at the credential behind `source`. Whether it is another than at the lane's last fetch.
+    pub(super) fn looked_at(
+        &mut self,
+        place: LaneIx,
+        source: &Arc<TokenSource>,
+        now: Option<Fingerprint>,
+    ) -> bool {
+        let Some(Some(lane)) = self.open.get_mut(place.0 as usize) else { return false };
+        // The place may be another lane's by now, or have another credential.
+        if !lane.way.as_ref().is_some_and(|way| Arc::ptr_eq(&way.tokens, source)) {
+            return false;
+        }
+        let changed = lane.credential.is_some_and(|then| then != now);
+        lane.credential = Some(now);
+        changed
+    }
+
+    fn lane(&self, place: LaneIx) -> Option<&Lane> {
+        self.open.get(place.0 as usize)?.as_ref()
+    }
+}

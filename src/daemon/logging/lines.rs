@@ -1,0 +1,279 @@
+//! What the daemon says of itself.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use super::line::line;
+use crate::config::settings::ConfigHash;
+use crate::daemon::ledger::Damage;
+use crate::daemon::network::NetworkError;
+use crate::daemon::signals::Origin;
+use crate::keeper::diff::Counts;
+use crate::keeper::plan::HeldRemovals;
+
+/// How a removal that waits is accepted.
+const ACCEPT: &str = "if they are meant, raise [daemon] max_removed, e.g. to \"100%\", and reload";
+
+/// A plan is in force.
+#[derive(Debug)]
+pub struct InForce {
+    /// The config it comes from.
+    pub config: ConfigHash,
+    /// Its sessions.
+    pub sessions: usize,
+    /// What it changes.
+    pub counts: Counts,
+    /// From the prompt until then.
+    pub took: Duration,
+}
+
+/// The first plan is in force. `restored` sessions come from the ledger.
+pub fn started(plan: &InForce, restored: usize) {
+    line!(
+        INFO,
+        "started",
+        version = env!("CARGO_PKG_VERSION"),
+        config = plan.config.to_string(),
+        sessions = plan.sessions,
+        restored = restored,
+        added = plan.counts.added,
+        removed = plan.counts.removed,
+        changed = plan.counts.changed,
+        took_ms = millis(plan.took),
+    );
+}
+
+/// The file was taken.
+pub fn reloaded(plan: &InForce, previous: ConfigHash, warnings: usize, by: Option<Origin>) {
+    line!(
+        INFO,
+        "reloaded",
+        config = plan.config.to_string(),
+        previous = previous.to_string(),
+        sessions = plan.sessions,
+        added = plan.counts.added,
+        removed = plan.counts.removed,
+        changed = plan.counts.changed,
+        warnings = (warnings > 0).then_some(warnings),
+        took_ms = millis(plan.took),
+        by_pid = by.map(|by| by.pid),
+        by_uid = by.map(|by| by.uid),
+    );
+}
+
+/// The file says what it said before.
+pub fn reload_unchanged(config: ConfigHash, took: Duration, by: Option<Origin>) {
+    line!(
+        INFO,
+        "reload_unchanged",
+        config = config.to_string(),
+        took_ms = millis(took),
+        by_pid = by.map(|by| by.pid),
+        by_uid = by.map(|by| by.uid),
+    );
+}
+
+/// The file was not taken.
+pub fn reload_refused(kept: ConfigHash, problems: usize, first: &str, by: Option<Origin>) {
+    line!(
+        ERROR,
+        "reload_refused",
+        kept = kept.to_string(),
+        problems = problems,
+        first = first,
+        advice = "everything goes on as before; `presenced check` shows all problems",
+        by_pid = by.map(|by| by.pid),
+        by_uid = by.map(|by| by.uid),
+    );
+}
+
+/// Most sessions of a lane are gone from the file: they are kept for now.
+pub fn removals_held(held: &HeldRemovals) {
+    line!(WARN, "removals_held", app = &*held.name, removed = held.removed, of = held.of, advice = ACCEPT);
+}
+
+/// What the door lets pass, but an operator should know.
+pub fn config_warnings(warnings: usize, first: &str) {
+    line!(WARN, "config_warnings", warnings = warnings, first = first);
+}
+
+/// The file was refused at start, and an older one is in force.
+pub fn running_on_last_good(config: ConfigHash, accepted: &str, problems: usize, first: &str) {
+    line!(
+        ERROR,
+        "running_on_last_good",
+        config = config.to_string(),
+        accepted = accepted,
+        problems = problems,
+        first = first,
+        advice = "mend the file and reload; `presenced check` shows all problems",
+    );
+}
+
+/// The file was refused at start, and no older one can stand in for it.
+pub fn start_refused(problems: usize, first: &str, why_not_last_good: &str) {
+    line!(ERROR, "start_refused", problems = problems, first = first, last_good = why_not_last_good);
+}
+
+/// The daemon does not come up, though the config is good.
+pub fn start_failed(error: &str) {
+    line!(ERROR, "start_failed", error = error);
+}
+
+/// Someone asked for an early renewal of everything.
+pub fn renew_all(by: Option<Origin>) {
+    line!(INFO, "renew_all", by_pid = by.map(|by| by.pid), by_uid = by.map(|by| by.uid));
+}
+
+/// Someone asked to stop.
+pub fn stopping(clear: bool, within: Duration, by: Option<Origin>) {
+    line!(
+        INFO,
+        "stopping",
+        on_stop = if clear { "clear" } else { "leave" },
+        within_s = within,
+        by_pid = by.map(|by| by.pid),
+        by_uid = by.map(|by| by.uid),
+    );
+}
+
+/// How it ended. `uncleared` are the first few users of those whose session could not be cleared in time.
+pub fn stopped(took: Duration, unanswered: usize, left: usize, uncleared: &[String]) {
+    let users = (!uncleared.is_empty()).then(|| uncleared.join(","));
+    if left > 0 {
+        line!(
+            WARN,
+            "stopped",
+            took_ms = millis(took),
+            unanswered = unanswered,
+            uncleared = left,
+            first = users,
+            advice = "these sessions run out by themselves",
+        );
+    } else {
+        line!(INFO, "stopped", took_ms = millis(took), unanswered = unanswered);
+    }
+}
+
+/// One line a minute instead of one a renewal.
+#[derive(Debug, Default)]
+pub struct Summary<'a> {
+    /// Sessions with a wish.
+    pub sessions: u32,
+    /// Those whose lease is in date.
+    pub held: u32,
+    /// Those close to their lapse, or past it.
+    pub late: u32,
+    /// Those past their lapse.
+    pub lapsed: u32,
+    /// Those that were never granted.
+    pub pending: u32,
+    /// Those that Graph refuses.
+    pub parked: u32,
+    /// Those that no quota can keep.
+    pub unfunded: u32,
+    /// Since the last summary.
+    pub renewals: u64,
+    /// Of the requests since then: 99 of 100 were answered faster.
+    pub p99: Option<Duration>,
+    /// Of the fullest lane, in percent.
+    pub quota_used: f64,
+    /// What an operator should not forget.
+    pub note: Option<&'a str>,
+}
+
+/// Logs it.
+pub fn summary(s: &Summary<'_>) {
+    line!(
+        INFO,
+        "summary",
+        sessions = s.sessions,
+        held = s.held,
+        late = s.late,
+        lapsed = s.lapsed,
+        pending = (s.pending > 0).then_some(s.pending),
+        parked = s.parked,
+        unfunded = (s.unfunded > 0).then_some(s.unfunded),
+        renewals = s.renewals,
+        p99_ms = s.p99.map(millis),
+        quota_used = format!("{:.1}%", s.quota_used),
+        note = s.note,
+    );
+}
+
+/// A credential is another than before.
+pub fn credential_changed(app: &str) {
+    line!(INFO, "credential_changed", app = app);
+}
+
+/// A lane of the ledger is in no config any more, and neither is its credential.
+pub fn app_unknown(graph: &str, tenant: String, client: String) {
+    line!(
+        WARN,
+        "app_unknown",
+        graph = graph,
+        tenant = tenant,
+        client_id = client,
+        advice = "its sessions cannot be cleared without a credential: they run out by themselves",
+    );
+}
+
+/// An app cannot be reached as `[network]` says.
+pub fn network_unusable(app: &str, error: &NetworkError) {
+    line!(ERROR, "network_unusable", app = app, error = chain(error));
+}
+
+/// The ledger could not be written.
+pub fn ledger_failed(leases: &Path, error: &io::Error) {
+    line!(
+        ERROR,
+        "ledger_failed",
+        path = leases.display().to_string(),
+        error = error.to_string(),
+        advice = "renewals go on; a restart now would not know all leases",
+    );
+}
+
+/// The ledger can be written again.
+pub fn ledger_works_again() {
+    line!(INFO, "ledger_works_again");
+}
+
+/// A ledger file is not as it was written.
+pub fn ledger_damaged(damage: &Damage) {
+    line!(ERROR, "ledger_damaged", file = damage.file.display().to_string(), what = damage.what.to_string());
+}
+
+/// The accepted config could not be kept.
+pub fn archive_failed(error: &dyn std::error::Error) {
+    line!(
+        ERROR,
+        "archive_failed",
+        error = chain(error),
+        advice = "a start with a broken file would run on an older config, or not at all",
+    );
+}
+
+/// A task of the daemon panicked; what it was to do counts as lost.
+pub fn task_panicked(task: &str) {
+    line!(ERROR, "task_panicked", task = task, advice = "this is a bug: please report the line before");
+}
+
+/// An error with its sources.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let part = error.to_string();
+        if !text.ends_with(&part) {
+            text = format!("{text}: {part}");
+        }
+        source = error.source();
+    }
+    text
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

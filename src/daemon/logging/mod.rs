@@ -1,0 +1,20 @@
+//! The log: the one place that gives the keeper's events, and the daemon's own, a level, a name and fields.
+//!
+//! `error`: the daemon cannot do its work. `warn`: an operator should look. `info`: a session or the plan changed.
+//! `debug`: the rest. One line a change, never one a renewal. Event names and field names are stable: scripts rely on
+//! them.
+
+mod events;
+mod format;
+mod line;
+mod lines;
+mod people;
+mod setup;
+
+pub use events::{Joined, keeper_event};
+pub use lines::*;
+pub use people::People;
+pub use setup::{LogError, LogFormat, init};
+
+#[cfg(test)]
+pub(crate) mod tests;

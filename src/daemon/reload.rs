@@ -1,0 +1,147 @@
+//! From the file to what the driver carries out: read, checked, compared. It blocks, so it runs on a thread of its
+//! own; nothing in force is touched.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use url::{Host, Url};
+
+use super::lanes::{Ways, new_ways};
+use crate::config::settings::{App, Settings};
+use crate::config::{self, Loaded, Options, Problems, Sources};
+use crate::keeper::plan::HeldRemovals;
+use crate::keeper::{Diff, Plan, diff};
+
+/// What is in force.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// Everything but the plan.
+    pub settings: Arc<Settings>,
+    /// The plan that the keeper follows: the file's, and removals that wait.
+    pub plan: Arc<Plan>,
+}
+
+/// Where the config is read.
+#[derive(Clone, Debug)]
+pub struct ConfigFile {
+    /// The main file.
+    pub path: PathBuf,
+    /// What the settings' `state_dir` is overridden with.
+    pub state_dir: Option<PathBuf>,
+    /// Whether only endpoints on loopback are taken: a clock that runs fast must never meet a real service.
+    pub loopback_only: bool,
+}
+
+/// A config to take.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What will be in force.
+    pub next: Accepted,
+    /// From the plan in force to the next.
+    pub diff: Diff,
+    /// Removals that wait to be accepted.
+    pub held: Vec<HeldRemovals>,
+    /// Ways that are new.
+    pub ways: Ways,
+    /// The files.
+    pub sources: Sources,
+    /// How many warnings there are, and the first.
+    pub warnings: Option<(usize, String)>,
+}
+
+/// Why a config is not taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// How many problems there are.
+    pub problems: usize,
+    /// The first of them, with its place.
+    pub first: String,
+}
+
+impl From<&Problems> for Refused {
+    fn from(problems: &Problems) -> Self {
+        Self { problems: problems.errors(), first: problems.first_line() }
+    }
+}
+
+impl Refused {
+    /// Another reason than a problem in the file.
+    #[must_use]
+    pub fn because(first: impl Into<String>) -> Self {
+        Self { problems: 1, first: first.into() }
+    }
+}
+
+impl ConfigFile {
+    /// Reads and checks the files.
+    ///
+    /// # Errors
+    /// All that is wrong with them.
+    pub fn load(&self) -> Result<Loaded, Problems> {
+        let mut loaded = config::load(&self.path, Options { environment: true })?;
+        if let Some(state_dir) = &self.state_dir {
+            loaded.settings.daemon.state_dir.clone_from(state_dir);
+        }
+        Ok(loaded)
+    }
+
+    /// Reads the files and compares them with what is in force.
+    ///
+    /// # Errors
+    /// Why they are not taken.
+    pub fn prepare(&self, in_force: &Accepted) -> Result<Prepared, Refused> {
+        let loaded = self.load().map_err(|problems| Refused::from(&problems))?;
+        let (is, was) = (&loaded.settings.daemon.state_dir, &in_force.settings.daemon.state_dir);
+        if is != was {
+            return Err(Refused::because(format!(
+                "[daemon] state_dir: a change from {} to {} needs a restart",
+                was.display(),
+                is.display()
+            )));
+        }
+        self.admit(&loaded.settings)?;
+        prepare(loaded, &in_force.plan, Some(&in_force.settings))
+    }
+
+    /// Checks what a good config must hold to beyond itself.
+    ///
+    /// # Errors
+    /// When an endpoint is not on loopback and has to be.
+    pub fn admit(&self, settings: &Settings) -> Result<(), Refused> {
+        let away = |app: &&App| !(is_loopback(&app.cloud.graph) && is_loopback(&app.cloud.login));
+        match settings.apps.iter().filter(|_| self.loopback_only).find(away) {
+            None => Ok(()),
+            Some(app) => Err(Refused::because(format!(
+                "app {}: with --speed, Graph and login must be on loopback",
+                app.name
+            ))),
+        }
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// Compares a config with the plan that it replaces; `previous` are the settings whose ways are at hand.
+///
+/// # Errors
+/// When `[network]` cannot be done.
+pub fn prepare(loaded: Loaded, old: &Plan, previous: Option<&Settings>) -> Result<Prepared, Refused> {
+    /// Plans up to this size are checked against the diff's law in debug builds.
+    const SMALL: usize = 2_000;
+    let warnings = (!loaded.warnings.is_empty())
+        .then(|| (loaded.warnings.warnings(), loaded.warnings.first_line()))
+        .filter(|(count, _)| *count > 0);
+    let ways = new_ways(&loaded.settings, previous).map_err(|error| Refused::because(error.to_string()))?;
+    let (plan, held) = loaded.plan.hold_removals(old, loaded.settings.daemon.max_removed);
+    let diff = diff(old, &plan);
+    debug_assert!(plan.len() > SMALL || diff.apply(old) == plan, "apply(old, diff(old, new)) == new");
+    let next = Accepted { settings: Arc::new(loaded.settings), plan: Arc::new(plan) };
+    Ok(Prepared { next, diff, held, ways, sources: loaded.sources, warnings })
+}
