@@ -77,7 +77,7 @@ impl Driver {
         while let Some(at) = from
             && users.len() < FEW
         {
-            let page = self.keeper.sessions(Query { from: at, limit: PAGE }, self.clock.now());
+            let page = self.keeper.sessions(Query { from: at, limit: PAGE });
             let clearing = page.sessions.iter().filter(|session| session.phase == Phase::Clearing);
             users.extend(clearing.map(|session| self.people.show(session.user)).take(FEW - users.len()));
             from = page.next;

@@ -92,7 +92,7 @@ impl Driver {
     fn tell(&mut self, event: &Event, said: &Said, now: MonoTime) {
         match event {
             Event::PlanApplied(counts) => self.applied = Some(*counts),
-            Event::Drained { .. } => self.drained = true,
+            Event::Drained => self.drained = true,
             _ => {}
         }
         let loud = self.chatter.is_loud(event, now);

@@ -101,7 +101,7 @@ impl Driver {
             Command::CheckCredentials => self.check_credentials(),
             Command::Sessions { query, to } => {
                 // Whoever asked may have gone.
-                let _ = to.send(self.keeper.sessions(query, self.clock.now()));
+                let _ = to.send(self.keeper.sessions(query));
             }
         }
     }
@@ -169,7 +169,7 @@ impl Driver {
         }
     }
 
-    pub(super) fn figures(&self) -> Figures {
+    pub(super) fn figures(&mut self) -> Figures {
         let at = self.clock.now();
         let stage = match &self.stage {
             _ if self.ending.is_some() => Stage::Stopping,
