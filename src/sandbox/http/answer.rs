@@ -241,7 +241,7 @@ fn token_problem(problem: &TokenProblem, trace: Uuid, wall: SystemTime) -> Value
 /// Graph names the authority and itself, and what is wrong with a token where one was sent.
 fn challenge(reply: &Reply) -> HeaderValue {
     let rejected =
-        matches!(&reply.content, Content::Problem(problem) if *problem == Problem::token_rejected());
+        matches!(&reply.content, Content::Problem(problem) if **problem == Problem::token_rejected());
     HeaderValue::from_static(if rejected {
         "Bearer realm=\"\", authorization_uri=\"https://login.microsoftonline.com/common/oauth2/authorize\", \
          client_id=\"00000003-0000-0000-c000-000000000000\", error=\"invalid_token\", \
