@@ -86,6 +86,8 @@ pub struct Service {
     tokens: Tokens,
     /// Presence requests and batches ever.
     number: u64,
+    /// Requests ever that were asked how long they are on their way.
+    departed: u64,
     /// Token requests ever.
     token_number: u64,
 }
@@ -107,6 +109,7 @@ impl Service {
             global_index: BTreeMap::new(),
             tokens: Tokens::default(),
             number: 0,
+            departed: 0,
             token_number: 0,
         }
     }

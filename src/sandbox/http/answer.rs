@@ -118,10 +118,8 @@ pub(super) fn token(reply: &TokenReply, text: Option<&str>, form: BodyForm, wall
 }
 
 /// JSON of the sandbox's own door.
-pub(super) fn own(status: u16, body: &Value) -> Response {
-    let mut text = serde_json::to_vec_pretty(body).expect("a JSON value can be written");
-    text.push(b'\n');
-    whole(status, JSON, text)
+pub(super) fn own(status: u16, body: String) -> Response {
+    whole(status, JSON, body)
 }
 
 /// An answer of one piece.

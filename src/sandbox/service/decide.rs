@@ -14,6 +14,12 @@ use crate::sandbox::reply::{Content, Delivery, Reply};
 use crate::sandbox::token::Grant;
 
 impl Service {
+    /// How long the next request is on its way. It has not arrived yet: nothing is counted.
+    pub fn depart(&mut self) -> Duration {
+        self.departed += 1;
+        self.faults.travel(self.departed)
+    }
+
     /// Takes a presence request that arrives now.
     pub fn handle(&mut self, now: MonoTime, request: &Request) -> Reply {
         let number = self.next_number();

@@ -3,9 +3,10 @@ use super::*;
 #[tokio::test]
 async fn latency_is_slept_on_the_given_clock() {
     let site = Site::open().await;
-    site.script(json!({"latency_ms": {"min": 40_000, "max": 40_000}})).await;
+    let (travel, latency) = (json!({"min": 7_000, "max": 7_000}), json!({"min": 40_000, "max": 40_000}));
+    site.script(json!({"travel_ms": travel, "latency_ms": latency})).await;
     assert_eq!(site.sends(site.set()).await.0, 200);
-    assert_eq!(*site.slept.lock().unwrap(), [Duration::from_secs(40)]);
+    assert_eq!(*site.slept.lock().unwrap(), [Duration::from_secs(7), Duration::from_secs(40)]);
     site.close().await;
 }
 
