@@ -118,7 +118,7 @@ name = \"sandbox\"
 tenant = \"9c7f0000-0000-4000-8000-000000000001\"
 client_id = \"22553876-f5ab-4529-bffb-cfe50aa89f87\"
 cloud = {{ graph = \"http://{address}\", login = \"http://{address}\" }}
-credential = {{ secret_env = \"SANDBOX_SECRET\" }}{run}
+credential = {{ secret_env = \"SANDBOX_SECRET\" }}  # any value, unless --secret names one{run}
 
 report: http://{address}/sandbox/report
 faults: http://{address}/sandbox/faults

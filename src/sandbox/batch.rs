@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::call::{Bearer, Call, Request};
 use super::chance::{self, Purpose};
+use super::faults::BodyForm;
 use super::problem::Problem;
 use super::reply::{Content, Delivery, Reply};
 use super::route::{Target, route};
@@ -157,9 +158,8 @@ fn within_batch(reply: Reply) -> Reply {
     match reply.delivery {
         Delivery::Answered(_) => reply,
         Delivery::Cut | Delivery::Hung => {
-            let problem = Problem::of_status(504);
-            let delivery = Delivery::Answered(super::faults::BodyForm::Envelope);
-            Reply { status: 504, content: Content::Problem(problem), delivery, ..reply }
+            let content = Content::Problem(Box::new(Problem::of_status(504)));
+            Reply { status: 504, content, delivery: Delivery::Answered(BodyForm::Envelope), ..reply }
         }
     }
 }

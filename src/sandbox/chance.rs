@@ -13,6 +13,8 @@ pub enum Purpose {
     Status,
     /// How long an answer takes.
     Latency,
+    /// How long a request is on its way.
+    Travel,
     /// How long a token lives.
     TokenLife,
     /// The signature of a token.

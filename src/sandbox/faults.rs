@@ -30,7 +30,10 @@ pub struct Faults {
     pub lost_rate: f64,
     /// Which part is not done, and the connection is closed.
     pub reset_rate: f64,
-    /// How long answers take, in milliseconds of the service's clock.
+    /// How long requests are on their way before they arrive and count, in milliseconds of the service's clock. It
+    /// is the listener that lets them wait.
+    pub travel_ms: LatencySpan,
+    /// How long answers take from the arrival of the request, in milliseconds of the service's clock.
     pub latency_ms: LatencySpan,
     /// No request is answered at all; those that wait are cut off when this ends.
     pub hang: bool,
@@ -71,6 +74,7 @@ impl Default for Faults {
             unauthorized_rate: 0.0,
             lost_rate: 0.0,
             reset_rate: 0.0,
+            travel_ms: LatencySpan::default(),
             latency_ms: LatencySpan::default(),
             hang: false,
             outage: None,
@@ -90,7 +94,7 @@ impl Default for Faults {
     }
 }
 
-/// The shortest and the longest an answer takes, in milliseconds; chance picks between them.
+/// A shortest and a longest time, in milliseconds; chance picks between them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LatencySpan {
@@ -234,9 +238,17 @@ impl Faults {
     /// How long the answer to request `number` takes.
     #[must_use]
     pub fn latency(&self, number: u64) -> Duration {
-        let LatencySpan { min, max } = self.latency_ms;
-        let (min, max) = (Duration::from_millis(min), Duration::from_millis(max));
-        chance::between(self.seed, Purpose::Latency, number, min, max)
+        self.draw(self.latency_ms, Purpose::Latency, number)
+    }
+
+    /// How long the request that is the `number`th to leave is on its way.
+    #[must_use]
+    pub fn travel(&self, number: u64) -> Duration {
+        self.draw(self.travel_ms, Purpose::Travel, number)
+    }
+
+    fn draw(&self, LatencySpan { min, max }: LatencySpan, purpose: Purpose, number: u64) -> Duration {
+        chance::between(self.seed, purpose, number, Duration::from_millis(min), Duration::from_millis(max))
     }
 
     /// Whether no request of this app in this tenant can succeed, by script.

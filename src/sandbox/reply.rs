@@ -45,9 +45,9 @@ pub enum Content {
     /// Nothing.
     Nothing,
     /// An error.
-    Problem(Problem),
+    Problem(Box<Problem>),
     /// One presence.
-    Presence(Presence),
+    Presence(Box<Presence>),
     /// Several, in the order asked for.
     Presences(Vec<Presence>),
 }
@@ -70,7 +70,7 @@ impl Reply {
         Self {
             number,
             status: problem.status,
-            content: Content::Problem(problem),
+            content: Content::Problem(Box::new(problem)),
             retry_after: None,
             delivery: Delivery::Answered(form),
             latency,
@@ -85,7 +85,7 @@ impl Reply {
             content: if *status < 400 {
                 Content::Nothing
             } else {
-                Content::Problem(Problem::of_status(*status))
+                Content::Problem(Box::new(Problem::of_status(*status)))
             },
             status: *status,
             retry_after: retry_after.clone().map(RetryAfter::Text),

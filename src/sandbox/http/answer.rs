@@ -118,10 +118,8 @@ pub(super) fn token(reply: &TokenReply, text: Option<&str>, form: BodyForm, wall
 }
 
 /// JSON of the sandbox's own door.
-pub(super) fn own(status: u16, body: &Value) -> Response {
-    let mut text = serde_json::to_vec_pretty(body).expect("a JSON value can be written");
-    text.push(b'\n');
-    whole(status, JSON, text)
+pub(super) fn own(status: u16, body: String) -> Response {
+    whole(status, JSON, body)
 }
 
 /// An answer of one piece.
@@ -241,7 +239,7 @@ fn token_problem(problem: &TokenProblem, trace: Uuid, wall: SystemTime) -> Value
 /// Graph names the authority and itself, and what is wrong with a token where one was sent.
 fn challenge(reply: &Reply) -> HeaderValue {
     let rejected =
-        matches!(&reply.content, Content::Problem(problem) if *problem == Problem::token_rejected());
+        matches!(&reply.content, Content::Problem(problem) if **problem == Problem::token_rejected());
     HeaderValue::from_static(if rejected {
         "Bearer realm=\"\", authorization_uri=\"https://login.microsoftonline.com/common/oauth2/authorize\", \
          client_id=\"00000003-0000-0000-c000-000000000000\", error=\"invalid_token\", \

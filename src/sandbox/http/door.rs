@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use hyper::Method;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::Desk;
@@ -55,48 +55,51 @@ impl Desk {
         let outcome = match (method.as_str(), path.trim_end_matches('/')) {
             ("GET", "") => return whole(200, "text/plain; charset=utf-8", HELP),
             ("GET", "/report") => match query.and_then(|query| query.strip_prefix("user=")) {
-                None => Ok(json!(self.service().report((self.hands.now)()))),
+                None => {
+                    let mut service = self.service();
+                    Ok(pretty(&service.report((self.hands.now)())))
+                }
                 Some(user) => self.user(user),
             },
             ("POST", "/reset-counts") => {
                 let mut service = self.service();
                 service.reset_counts((self.hands.now)());
-                Ok(json!({}))
+                Ok("{}\n".to_owned())
             }
-            ("GET", "/faults") => Ok(json!(self.service().faults())),
+            ("GET", "/faults") => Ok(pretty(self.service().faults())),
             ("POST", "/faults") => self.patch(body),
             ("DELETE", "/faults") => {
                 let mut service = self.service();
                 let seed = service.faults().seed;
                 service.set_faults((self.hands.now)(), Faults { seed, ..Faults::default() });
                 self.scripts.send_replace(());
-                Ok(json!(service.faults()))
+                Ok(pretty(service.faults()))
             }
             ("POST", "/teams") => self.in_person(body),
             ("GET", path) if path.starts_with("/users/") => self.user(&path["/users/".len()..]),
-            _ => return own(404, &json!({ "error": "nothing is served here; see GET /sandbox" })),
+            _ => return own(404, refusal("nothing is served here; see GET /sandbox")),
         };
         match outcome {
-            Ok(body) => own(200, &body),
-            Err(error) => own(400, &json!({ "error": error })),
+            Ok(body) => own(200, body),
+            Err(error) => own(400, refusal(&error)),
         }
     }
 
-    fn user(&self, user: &str) -> Result<Value, String> {
+    fn user(&self, user: &str) -> Result<String, String> {
         let user = object_id(user).ok_or("a user is named by object id")?;
         let service = self.service();
-        Ok(json!(service.user_report((self.hands.now)(), user)))
+        Ok(pretty(&service.user_report((self.hands.now)(), user)))
     }
 
-    fn patch(&self, body: &[u8]) -> Result<Value, String> {
+    fn patch(&self, body: &[u8]) -> Result<String, String> {
         let patch = read(body)?;
         let mut service = self.service();
         service.patch_faults((self.hands.now)(), patch)?;
         self.scripts.send_replace(());
-        Ok(json!(service.faults()))
+        Ok(pretty(service.faults()))
     }
 
-    fn in_person(&self, body: &[u8]) -> Result<Value, String> {
+    fn in_person(&self, body: &[u8]) -> Result<String, String> {
         let InPerson { user, tenant, sessions, preferred } = read(body)?;
         let preferred = preferred.map(|wish| wish.map(Preference::read).transpose()).transpose()?;
         let mut service = self.service();
@@ -108,7 +111,7 @@ impl Desk {
         if let Some(preferred) = preferred {
             service.set_preferred(now, tenant, user, preferred);
         }
-        Ok(json!(service.user_report(now, user)))
+        Ok(pretty(&service.user_report(now, user)))
     }
 }
 
@@ -119,6 +122,15 @@ impl Preference {
         let length = self.for_s.map_or_else(|| state.default_expiration(), Duration::from_secs);
         Ok((state, length))
     }
+}
+
+/// JSON for people: a field a line, in the order of the type, so that a report begins with what matters.
+fn pretty(body: &impl Serialize) -> String {
+    serde_json::to_string_pretty(body).expect("reports and scripts can be written as JSON") + "\n"
+}
+
+fn refusal(error: &str) -> String {
+    pretty(&json!({ "error": error }))
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {

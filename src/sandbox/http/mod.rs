@@ -95,6 +95,8 @@ pub async fn serve(
     }
     drop(listener);
     stop.send_replace(());
+    // What hangs by script would take the whole time-out.
+    desk.scripts.send_replace(());
     let ended = async { while connections.join_next().await.is_some() {} };
     // What is left after the time-out is cut off with the set.
     let _ = tokio::time::timeout(STOP_TIMEOUT, ended).await;
@@ -181,6 +183,8 @@ impl Desk {
             let body = body.unwrap_or_default();
             return Ok(self.door(&head.method, door, head.uri.query(), &body));
         }
+        let travel = self.service().depart();
+        self.pass(travel).await;
         let caller = Caller::of(&head.headers);
         let Ok(body) = body else { return self.stray(Problem::too_large(), &caller).await };
         let target = match route(head.method.as_str(), path) {

@@ -34,7 +34,7 @@ impl Service {
         match user_call {
             UserCall::Get => {
                 let presence = self.presence(now, lane, user);
-                return self.done(number, Content::Presence(presence));
+                return self.done(number, Content::Presence(Box::new(presence)));
             }
             UserCall::Set(set) => set.iter().for_each(|set| self.set(now, lane, user, set)),
             UserCall::Clear(_) => {
@@ -71,7 +71,7 @@ impl Service {
         let trouble = self.faults.users.get(&user)?;
         let mut reply = self.trouble(number, trouble);
         if reply.status == 401 {
-            reply.content = Content::Problem(Problem::another_user());
+            reply.content = Content::Problem(Box::new(Problem::another_user()));
         }
         let tenant = self.lanes[lane as usize].tenant;
         if let Some(user) = self.directory.get_mut(tenant, user) {
