@@ -222,7 +222,7 @@ fn reload(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<()> {
             None
         }
         other => {
-            reader.push(super::read::unknown_word(word.at, "prompt", other, &["sighup", "watch"]));
+            reader.push(super::read::unknown_word(word.at, "prompt", other, &["sighup"]));
             None
         }
     })?;

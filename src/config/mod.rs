@@ -152,9 +152,14 @@ impl<'t> Tree<'t> {
         for error in errors {
             let span = error.span().unwrap_or_default();
             let twice = error.message() == "duplicate key";
-            let message =
-                if twice { "key given twice".to_owned() } else { format!("syntax: {}", error.message()) };
-            problems.push(Problem::new(Code::Syntax, Place::new(file, span.clone()), message));
+            let at = Place::new(file, span.clone());
+            problems.push(if twice {
+                Problem::new(Code::Syntax, at, "key given twice").label("it is already there")
+            } else {
+                let problem = Problem::new(Code::Syntax, at, format!("syntax: {}", error.message()));
+                let word = source.text()[span.clone()].starts_with(|c: char| c.is_alphabetic());
+                if word { problem.help("if this is a string, write it in quotes") } else { problem }
+            });
             if !twice {
                 doubtful.push(block(source.text(), span));
             }
@@ -186,3 +191,6 @@ fn block(text: &str, span: Range<usize>) -> Range<usize> {
     let start = own.or_else(|| before.rfind("\n[").map(|at| at + 1)).unwrap_or(0);
     start..after.find("\n[").map_or(text.len(), |at| span.end + at)
 }
+
+#[cfg(test)]
+mod tests;

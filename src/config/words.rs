@@ -120,7 +120,7 @@ pub(super) fn person_name(reader: &mut Reader<'_>, text: Placed<&str>) -> Option
         && text.chars().count() <= NAME_CHARS_MAX
         && !text.contains(char::is_control);
     if !legal {
-        let problem = Problem::new(Code::BadName, at, format!("{} cannot be a name", shown(text)));
+        let problem = Problem::new(Code::BadName, at, "this cannot be a name");
         reader.push(problem.label("1 to 256 characters, no space at its ends, no control characters"));
     }
     legal.then(|| text.into())
@@ -147,7 +147,8 @@ pub(super) fn proxy(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Proxy>
         _ => {}
     }
     let problem = |what: &str| Problem::new(Code::Endpoint, reader.place(value), what).help(HELP);
-    match parse_url(text).filter(|url| url.path() == "/" && url.query().is_none() && url.fragment().is_none())
+    match parse_url(text)
+        .filter(|url| matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none())
     {
         Some(url) if matches!(url.scheme(), "http" | "https") => return Some(Proxy::Url(url)),
         Some(_) => reader.push(problem("a proxy is reached by http or https")),

@@ -142,26 +142,23 @@ fn one(
     environment: Option<&Environment<'_>>,
     problems: &mut Vec<Problem>,
 ) -> Option<AdmittedApp> {
-    let mut missing = Vec::new();
     if entry.name.is_absent() {
-        missing.push("name");
+        let problem = Problem::new(Code::MissingKey, entry.at, "this app has no `name`");
+        problems.push(problem.help("every app needs a name of its own"));
     }
     let tenant = inherit(entry, defaults, |keys| &keys.tenant);
     let client_id = inherit(entry, defaults, |keys| &keys.client_id);
     let credential = inherit(entry, defaults, |keys| &keys.credential);
-    let absent = [
-        ("tenant", tenant.is_absent()),
-        ("client_id", client_id.is_absent()),
-        ("credential", credential.is_absent()),
+    let needed = [
+        ("`tenant`", tenant.is_absent()),
+        ("`client_id`", client_id.is_absent()),
+        ("`credential`", credential.is_absent()),
     ];
-    missing.extend(absent.iter().filter(|(_, absent)| *absent).map(|(name, _)| *name));
+    let missing: Vec<&str> = needed.iter().filter(|(_, absent)| *absent).map(|(name, _)| *name).collect();
     if !missing.is_empty() {
-        let keys = missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let problem = Problem::new(Code::MissingKey, entry.at, format!("this app has no {keys}"));
-        problems.push(problem.help(format!(
-            "write it here{}",
-            if missing == ["name"] { "" } else { " or in [defaults.app]" }
-        )));
+        let message = format!("this app has no {}", missing.join(", no "));
+        let problem = Problem::new(Code::MissingKey, entry.at, message);
+        problems.push(problem.help("write it here, or in [defaults.app] for all apps"));
     }
     let cloud = match inherit(entry, defaults, |keys| &keys.cloud) {
         Key::Absent => Cloud::named("global"),

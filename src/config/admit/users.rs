@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::apps::{AppIx, Apps};
 use crate::config::file::{Contents, UserEntry};
-use crate::config::problem::{Code, Problem, shown};
+use crate::config::problem::{Code, Problem, Severity, shown};
 use crate::config::read::{Key, did_you_mean};
 use crate::config::resolve::{Layer, wish};
 use crate::config::settings::Person;
@@ -56,7 +56,8 @@ pub(super) fn admit(
             users.sessions[app.0].push(session);
         }
     }
-    if complete && contents.iter().all(|file| file.users.is_empty()) {
+    let sound = !problems.iter().any(|problem| problem.code.severity() == Severity::Error);
+    if sound && contents.iter().all(|file| file.users.is_empty()) {
         let main = sources.main().path().to_owned();
         problems.push(Problem::new(Code::NoUser, main, "there is no user: nothing is shown"));
     }
@@ -92,7 +93,7 @@ impl Layer {
 /// The app that a user names, or the only one.
 fn app_of(user: &UserEntry, apps: &Apps, complete: bool, problems: &mut Vec<Problem>) -> Option<AppIx> {
     // Without any app, or with one that could not be read, the user is not to blame.
-    let certain = complete && apps.count() > 0;
+    let certain = complete && apps.count() > 0 && !apps.nameless();
     match &user.app {
         Key::Bad => None,
         Key::Absent if apps.count() == 1 => Some(AppIx(0)),
@@ -107,7 +108,7 @@ fn app_of(user: &UserEntry, apps: &Apps, complete: bool, problems: &mut Vec<Prob
         }
         Key::Given(name) => {
             let found = apps.by_name(&name.value);
-            if found.is_none() && certain && !apps.nameless() {
+            if found.is_none() && certain {
                 problems.push(unknown_app(name, &apps.names()));
             }
             found

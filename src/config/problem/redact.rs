@@ -63,18 +63,25 @@ fn is_secret_byte(byte: u8) -> bool {
 /// Whether what a key of this name holds may be a secret. Slips of the pen count: `scret`.
 fn is_secret_key(key: &str) -> bool {
     let key = key.trim().trim_matches(['"', '\'']).to_lowercase();
-    if key.ends_with("_file") || key.ends_with("_env") {
-        return false;
-    }
-    ["secret", "passw", "token", "credential", "private", "api_key"].iter().any(|word| key.contains(word))
-        || strsim::jaro_winkler(&key, "secret") > 0.85
-        || strsim::jaro_winkler(&key, "credential") > 0.85
+    let like = |word| key.contains(word) || strsim::jaro_winkler(&key, word) > 0.85;
+    names_secret(&key) || !names_file(&key) && (like("secret") || like("credential"))
+}
+
+/// Whether a key of this name says that it holds a secret.
+pub(in crate::config) fn names_secret(key: &str) -> bool {
+    !names_file(key)
+        && ["secret", "passw", "token", "private", "api_key"].iter().any(|word| key.contains(word))
+}
+
+/// Whether a key of this name says that it holds the name of a file or a variable.
+fn names_file(key: &str) -> bool {
+    key.ends_with("_file") || key.ends_with("_env")
 }
 
 fn table(table: &DeTable<'_>, in_secret: bool, covered: &mut Vec<Range<usize>>) {
     for (key, at) in table {
         let key = key.get_ref();
-        let named = key.ends_with("_file") || key.ends_with("_env");
+        let named = names_file(key);
         let secret = if named && (in_secret || key.starts_with("secret")) {
             at.get_ref().as_str().is_some_and(may_be_secret)
         } else {
@@ -116,8 +123,8 @@ fn broken(text: &str, covered: &mut Vec<Range<usize>>) {
         }
         for (equals, _) in line.match_indices('=') {
             let key = line[..equals].rsplit(['{', ',', '.', '[']).next().unwrap_or_default().trim();
-            let plain = key.ends_with("_file") || key.ends_with("_env");
-            if is_secret_key(key) || in_credential && !plain {
+
+            if is_secret_key(key) || in_credential && !names_file(key) {
                 let value = span.start + equals + 1;
                 until = string_end(text, value).max(span.end);
                 covered.push(value..until);
