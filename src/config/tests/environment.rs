@@ -6,14 +6,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 /// A directory with a config in it.
-struct Place {
+struct Site {
     dir: tempfile::TempDir,
 }
 
-impl Place {
+impl Site {
     fn new(main: &str) -> Self {
-        let place = Self { dir: tempfile::tempdir().unwrap() };
-        place.file("config.toml", main)
+        let site = Self { dir: tempfile::tempdir().unwrap() };
+        site.file("config.toml", main)
     }
 
     fn file(self, name: &str, text: impl AsRef<[u8]>) -> Self {
@@ -46,16 +46,15 @@ fn user(n: u32) -> String {
 
 #[test]
 fn included_files_are_read_once_in_the_order_of_their_names() {
-    let place = Place::new(&format!(
+    let site = Site::new(&format!(
         "include = [\"conf.d/*.toml\", \"conf.d/20.toml\", \"*.toml\", \"own/x.toml\"]\n{APP}"
     ))
     .file("conf.d/20.toml", user(20))
     .file("conf.d/10.toml", user(10))
     .file("conf.d/.hidden.toml", user(99))
     .file("own/x.toml", user(30));
-    let loaded = place.load(None).unwrap();
-    let names =
-        loaded.sources.iter().map(|(path, _)| path.strip_prefix(place.dir.path()).unwrap().to_owned());
+    let loaded = site.load(None).unwrap();
+    let names = loaded.sources.iter().map(|(path, _)| path.strip_prefix(site.dir.path()).unwrap().to_owned());
     let expected = ["config.toml", "conf.d/10.toml", "conf.d/20.toml", "own/x.toml"].map(PathBuf::from);
     assert_eq!(names.collect::<Vec<_>>(), expected);
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
@@ -70,17 +69,17 @@ fn included_files_are_read_once_in_the_order_of_their_names() {
 
 #[test]
 fn a_directory_with_brackets_in_its_name_is_no_pattern() {
-    let place = Place { dir: tempfile::Builder::new().prefix("a[b]*").tempdir().unwrap() }
+    let site = Site { dir: tempfile::Builder::new().prefix("a[b]*").tempdir().unwrap() }
         .file("config.toml", format!("include = [\"*.d/*.toml\"]\n{APP}"))
         .file("x.d/1.toml", user(1));
-    assert_eq!(place.load(None).unwrap().plan.len(), 1);
+    assert_eq!(site.load(None).unwrap().plan.len(), 1);
 }
 
 #[test]
 fn what_cannot_be_included_is_said() {
     let main =
         format!("include = [\"none.d/*.toml\", \"missing.toml\", \"x.secret\", \"conf.d/*\", \"a[\"]\n{APP}");
-    let place = Place::new(&main)
+    let site = Site::new(&main)
         .file("x.secret", "abc8Q~0123456789_0123456789.0123456789AB")
         .file("conf.d/old.toml~", "nonsense")
         .file("conf.d/bytes.toml", b"name = \"\xff\"")
@@ -91,7 +90,7 @@ fn what_cannot_be_included_is_said() {
                 user(1)
             ),
         );
-    insta::assert_snapshot!(place.said(None));
+    insta::assert_snapshot!(site.said(None));
 }
 
 #[test]
@@ -125,7 +124,7 @@ fn secrets_are_looked_into_and_each_defect_is_said() {
         "secret_env = \"UNSET\"",
     ];
     let apps: String = (1..).zip(credentials).map(|(n, credential)| app(n, credential)).collect();
-    let place = Place::new(&format!("{apps}{}app = \"app1\"\navailability = \"Away\"\n", user(1)))
+    let site = Site::new(&format!("{apps}{}app = \"app1\"\navailability = \"Away\"\n", user(1)))
         .file("good.secret", "canary\n")
         .file("open.secret", "canary\n")
         .mode("open.secret", 0o644)
@@ -137,33 +136,33 @@ fn secrets_are_looked_into_and_each_defect_is_said() {
         "EMPTY" => Some("".into()),
         _ => None,
     };
-    let said = place.said(Some(&Environment { var: &var }));
+    let said = site.said(Some(&Environment { var: &var }));
     assert!(!said.contains("canary"));
     insta::assert_snapshot!(said);
-    assert_eq!(place.said(None), "", "without the environment nobody looks");
+    assert_eq!(site.said(None), "", "without the environment nobody looks");
 }
 
 #[test]
 fn inside_the_unit_a_secret_that_is_not_there_is_an_error() {
-    let place = Place::new(&format!("{APP}{}", user(1)));
+    let site = Site::new(&format!("{APP}{}", user(1)));
     let in_unit = |name: &str| (name == "NOTIFY_SOCKET").then(|| "/run/x".into());
-    assert_eq!(codes(&place.load(Some(&Environment { var: &in_unit })).unwrap_err())[0].0, "E042");
-    let outside = place.load(Some(&nowhere())).unwrap();
+    assert_eq!(codes(&site.load(Some(&Environment { var: &in_unit })).unwrap_err())[0].0, "E042");
+    let outside = site.load(Some(&nowhere())).unwrap();
     assert_eq!(codes(&outside.warnings)[0].0, "N001");
     assert_eq!((outside.warnings.errors(), outside.warnings.warnings(), outside.warnings.notes()), (0, 0, 1));
 }
 
 #[test]
 fn a_ca_file_must_hold_a_certificate() {
-    let place = Place::new(&format!("{APP}{}[network]\nca_file = \"root.pem\"\n", user(1)));
+    let site = Site::new(&format!("{APP}{}[network]\nca_file = \"root.pem\"\n", user(1)));
     let ca =
-        |place: &Place| codes(&problems(place.load(Some(&nowhere())))).iter().any(|(code, _)| code == "E043");
-    assert!(ca(&place), "missing");
-    let place = place.file("root.pem", "no PEM");
-    assert!(ca(&place), "not one");
-    let place = place.file("root.pem", "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n");
-    assert!(ca(&place), "broken");
+        |site: &Site| codes(&problems(site.load(Some(&nowhere())))).iter().any(|(code, _)| code == "E043");
+    assert!(ca(&site), "missing");
+    let site = site.file("root.pem", "no PEM");
+    assert!(ca(&site), "not one");
+    let site = site.file("root.pem", "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n");
+    assert!(ca(&site), "broken");
     let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem();
-    let place = place.file("root.pem", certificate);
-    assert!(!ca(&place));
+    let site = site.file("root.pem", certificate);
+    assert!(!ca(&site));
 }
