@@ -19,7 +19,7 @@ pub(super) enum Way {
 const CREDENTIAL: Schema = Schema {
     what: "credential",
     keys: &["secret_file", "secret_env"],
-    later: &["certificate_file", "federated_token_file", "managed_identity", "device_code", "device_login"],
+    later: &["certificate_file", "federated_token_file", "managed_identity"],
     // Names under which people write the secret itself.
     special: &["secret", "client_secret", "password", "value", "token"],
 };

@@ -122,7 +122,7 @@ const QUOTA: Schema = Schema { what: "quota", keys: &["requests", "per"], later:
 const USER: Schema = Schema {
     what: "[[user]]",
     keys: &["id", "name", "aliases", "app", "availability", "activity", "expiration", "priority"],
-    later: &["timezone", "group", "groups", "schedule"],
+    later: &[],
     special: &[],
 };
 

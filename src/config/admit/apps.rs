@@ -1,6 +1,7 @@
 //! The apps: what they inherit, and that no two are the same.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::config::credential::Way;
@@ -105,10 +106,10 @@ pub(super) fn admit(
             let defaults = [&file.app_defaults, main.unwrap_or(&file.app_defaults)];
             let index = AppIx(apps.entries.len());
             match entry.name.given() {
-                Some(name) => match named.get(name.value.as_ref()) {
-                    Some(first) => problems.push(name_twice(name, *first)),
-                    None => {
-                        named.insert(&name.value, name.at);
+                Some(name) => match named.entry(&name.value) {
+                    Entry::Occupied(first) => problems.push(name_twice(name, *first.get())),
+                    Entry::Vacant(free) => {
+                        free.insert(name.at);
                         apps.by_name.insert(name.value.clone(), index);
                     }
                 },
@@ -116,11 +117,14 @@ pub(super) fn admit(
             }
             let admitted = one(entry, defaults, sources, environment, problems);
             if let Some(admitted) = &admitted {
-                let lane = admitted.app.lane();
-                if let Some((first, other)) = lanes.get(&lane) {
-                    problems.push(lane_twice(entry.at, &admitted.app.name, *first, other));
-                } else {
-                    lanes.insert(lane, (entry.at, admitted.app.name.clone()));
+                match lanes.entry(admitted.app.lane()) {
+                    Entry::Occupied(first) => {
+                        let (first, other) = first.get();
+                        problems.push(lane_twice(entry.at, &admitted.app.name, *first, other));
+                    }
+                    Entry::Vacant(free) => {
+                        free.insert((entry.at, admitted.app.name.clone()));
+                    }
                 }
             }
             apps.entries.push((entry.at, admitted));

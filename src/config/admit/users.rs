@@ -1,6 +1,7 @@
 //! The users: whose app, what is wanted of each, and that nobody comes twice.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::apps::{AppIx, Apps};
 use crate::config::file::{Contents, UserEntry};
@@ -40,11 +41,13 @@ pub(super) fn admit(
             let Some(id) = user.id.given() else { continue };
             users.add_person(id.value, user);
             let Some(app) = app else { continue };
-            if let Some(first) = seen.insert((app, id.value), id.at) {
-                seen.insert((app, id.value), first);
-                problems.push(twice(id, first));
-                continue;
-            }
+            match seen.entry((app, id.value)) {
+                Entry::Occupied(first) => {
+                    problems.push(twice(id, *first.get()));
+                    continue;
+                }
+                Entry::Vacant(free) => free.insert(id.at),
+            };
             let layers = [
                 Layer::built_in(),
                 Layer::of(&main.defaults),

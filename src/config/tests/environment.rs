@@ -94,6 +94,14 @@ fn what_cannot_be_included_is_said() {
 }
 
 #[test]
+fn two_places_of_one_problem_are_shown_with_their_files() {
+    let far = "# a comment that keeps two users apart\n".repeat(20);
+    let main = format!("include = [\"conf.d/*.toml\"]\n{APP}{}{far}{}", user(1), user(1));
+    let site = Site::new(&main).file("conf.d/20-sales.toml", user(1));
+    insta::assert_snapshot!(site.said(None));
+}
+
+#[test]
 fn a_config_that_is_not_there_is_a_problem_like_others() {
     let missing = load_in(Path::new("/nonexistent/config.toml"), None).unwrap_err();
     assert_eq!(
