@@ -114,3 +114,67 @@ impl Verdict {
 fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+[defaults]
+availability = "Available"
+[[app]]
+name = "contoso"
+tenant = "9c7f0000-5e1d-4b6a-8f3e-2d1c0b9a8877"
+client_id = "22553876-f5ab-4529-bffb-cfe50aa89f87"
+credential = { secret_file = "contoso.secret" }
+[[user]]
+id = "fa8bf3dc-eca7-46b7-bad1-db199b62afc3"
+"#;
+
+    fn check(text: &str, deny_warnings: bool) -> Verdict {
+        let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Verdict::of(file.path(), &CheckArgs { json: false, no_environment: true, deny_warnings })
+    }
+
+    fn last_line(verdict: &Verdict) -> String {
+        verdict.render(false).lines().last().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_good_config_is_summed_up_in_one_line() {
+        let verdict = check(GOOD, true);
+        assert!(verdict.ok);
+        let hash = verdict.loaded.as_ref().unwrap().settings.hash;
+        assert_eq!(verdict.render(false), format!("ok: 1 session in 1 app from 1 file; config {hash}\n"));
+        let json = verdict.to_json();
+        assert_eq!(json["config"]["hash"], hash.to_string());
+        assert_eq!(json["config"]["apps"], json!([{ "name": "contoso", "sessions": 1, "funded": 1 }]));
+        assert_eq!((&json["ok"], &json["problems"]), (&json!(true), &json!([])));
+    }
+
+    #[test]
+    fn warnings_fail_where_they_are_denied() {
+        let text = format!("include = [\"nothing.d/*.toml\"]\n{GOOD}");
+        assert!(check(&text, false).ok);
+        assert!(last_line(&check(&text, false)).ends_with("; 1 warning"));
+        let denied = check(&text, true);
+        assert!(!denied.ok);
+        assert_eq!(last_line(&denied), "error: 1 warning in 1 file, and warnings are denied");
+        assert_eq!(denied.to_json()["config"]["files"].as_array().map(Vec::len), Some(1));
+    }
+
+    #[test]
+    fn a_bad_config_has_problems_and_no_hash() {
+        let verdict = check(&GOOD.replace("Available", "Busy"), false);
+        assert!(!verdict.ok);
+        assert_eq!(last_line(&verdict), "error: 1 error in 1 file");
+        let json = verdict.to_json();
+        assert_eq!((&json["ok"], &json["config"], &json["errors"]), (&json!(false), &json!(null), &json!(1)));
+        let problem = &json["problems"][0];
+        assert_eq!(
+            (&problem["code"], &problem["line"], &problem["column"]),
+            (&json!("E011"), &json!(3), &json!(16))
+        );
+    }
+}

@@ -19,7 +19,7 @@ pub(super) enum Way {
 const CREDENTIAL: Schema = Schema {
     what: "credential",
     keys: &["secret_file", "secret_env"],
-    later: &["certificate_file", "federated_token_file", "managed_identity", "device_code", "device_login"],
+    later: &["certificate_file", "federated_token_file", "managed_identity"],
     // Names under which people write the secret itself.
     special: &["secret", "client_secret", "password", "value", "token"],
 };
@@ -33,7 +33,7 @@ impl Way {
         let table = match value.get_ref() {
             DeValue::Table(table) => table,
             DeValue::String(_) => {
-                reader.push(inline(at));
+                reader.push(inline_secret(at));
                 return None;
             }
             _ => {
@@ -43,7 +43,7 @@ impl Way {
         };
         reader.check_keys(table, &CREDENTIAL);
         for key in table.keys().filter(|key| CREDENTIAL.special.contains(&key.get_ref().as_ref())) {
-            reader.push(inline(reader.place(key)));
+            reader.push(inline_secret(reader.place(key)));
         }
         let file = reader.key(table, "secret_file", file_name);
         let env = reader.key(table, "secret_env", variable_name);
@@ -70,7 +70,8 @@ impl Way {
     }
 }
 
-fn inline(at: Place) -> Problem {
+/// What is said wherever a secret seems to be written.
+pub(super) fn inline_secret(at: Place) -> Problem {
     Problem::new(Code::InlineSecret, at, "a secret does not belong in the config")
         .label("not here")
         .help(HELP)
@@ -79,7 +80,7 @@ fn inline(at: Place) -> Problem {
 fn file_name(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Box<str>> {
     let text = super::words::path(reader, value)?;
     if looks_like_secret(&text) {
-        reader.push(inline(reader.place(value)));
+        reader.push(inline_secret(reader.place(value)));
         return None;
     }
     Some(text)
@@ -89,7 +90,7 @@ fn variable_name(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Optio
     let text = reader.string(value, "write the variable's name in quotes")?;
     let name = Placed { value: text, at: reader.place(value) };
     if looks_like_secret(text) {
-        reader.push(inline(name.at));
+        reader.push(inline_secret(name.at));
         return None;
     }
     // `{app}` is put in later; what an app's name may hold, `-` and `.`, a variable of a service may hold, too.

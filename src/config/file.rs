@@ -122,7 +122,7 @@ const QUOTA: Schema = Schema { what: "quota", keys: &["requests", "per"], later:
 const USER: Schema = Schema {
     what: "[[user]]",
     keys: &["id", "name", "aliases", "app", "availability", "activity", "expiration", "priority"],
-    later: &["timezone", "group", "groups", "schedule"],
+    later: &[],
     special: &[],
 };
 
@@ -222,7 +222,7 @@ fn reload(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<()> {
             None
         }
         other => {
-            reader.push(super::read::unknown_word(word.at, "prompt", other, &["sighup", "watch"]));
+            reader.push(super::read::unknown_word(word.at, "prompt", other, &["sighup"]));
             None
         }
     })?;

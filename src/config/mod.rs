@@ -1,8 +1,8 @@
 //! Admits: from the files that an operator writes to settings and the keeper's plan, or to problems that say what
 //! would be right. It never touches the network, and never prints.
 //!
-//! Texts become trees (`toml`), trees what may be written ([`file`]), and that the [`settings`] and the plan
-//! ([`admit`]). Each step collects [`problem`]s and goes on, so that one run finds all of them.
+//! Texts become trees (`syntax`), trees what may be written (`file`), and that the [`settings`] and the plan (`admit`).
+//! Each step collects problems (`problem`) and goes on, so that one run finds all of them.
 
 mod admit;
 mod credential;
@@ -15,22 +15,19 @@ pub mod secret;
 pub mod settings;
 mod source;
 mod stated;
+mod syntax;
 mod words;
 
 use std::ffi::OsString;
-use std::ops::Range;
 use std::path::Path;
 
-use toml::Spanned;
-use toml::de::DeTable;
-
 use crate::keeper::Plan;
-use file::Contents;
 use problem::{Code, Problem};
 use read::Reader;
 use secret::Environment;
 use settings::Settings;
-use source::{FileIx, Place, Source};
+use source::{FileIx, Source};
+use syntax::Tree;
 
 pub use problem::Problems;
 pub use source::{FILE_BYTES_MAX, Sources};
@@ -118,11 +115,11 @@ fn finish(
 ) -> Result<Loaded, Problems> {
     let main_path = sources.main().path().display().to_string();
     let mut contents = Vec::with_capacity(sources.count());
-    let mut complete = main.doubtful.is_empty();
+    let mut complete = main.is_sound();
     contents.push(main.read(&main_path, &mut problems));
     for (file, source) in sources.files().skip(1) {
         let tree = Tree::parse(file, source, &mut problems);
-        complete &= tree.doubtful.is_empty();
+        complete &= tree.is_sound();
         contents.push(tree.read(&main_path, &mut problems));
     }
     // Where a file could not be read, too, what seems to be missing may be in it.
@@ -137,52 +134,5 @@ fn finish(
     }
 }
 
-/// A file's tree, as far as its syntax allows one.
-struct Tree<'t> {
-    file: FileIx,
-    table: DeTable<'t>,
-    /// The tables that a syntax error is in, from header to header: what is read of them may be nonsense.
-    doubtful: Vec<Range<usize>>,
-}
-
-impl<'t> Tree<'t> {
-    fn parse(file: FileIx, source: &'t Source, problems: &mut Vec<Problem>) -> Self {
-        let (tree, errors) = DeTable::parse_recoverable(source.text());
-        let mut doubtful = Vec::new();
-        for error in errors {
-            let span = error.span().unwrap_or_default();
-            let twice = error.message() == "duplicate key";
-            let message =
-                if twice { "key given twice".to_owned() } else { format!("syntax: {}", error.message()) };
-            problems.push(Problem::new(Code::Syntax, Place::new(file, span.clone()), message));
-            if !twice {
-                doubtful.push(block(source.text(), span));
-            }
-        }
-        Self { file, table: Spanned::into_inner(tree), doubtful }
-    }
-
-    /// Reads it; what is wrong in a doubtful part is left unsaid until the syntax is right.
-    fn read(self, main_path: &str, problems: &mut Vec<Problem>) -> Contents {
-        let already = problems.len();
-        let contents = Contents::read(&mut Reader { file: self.file, problems }, &self.table, main_path);
-        let mut found = problems.split_off(already);
-        found.retain(|problem| {
-            problem.place().is_none_or(|place| {
-                let span = place.span();
-                !self.doubtful.iter().any(|doubt| span.start < doubt.end && doubt.start <= span.end)
-            })
-        });
-        problems.append(&mut found);
-        contents
-    }
-}
-
-/// The table that `span` is in: from the last line that begins with a bracket to the next such line.
-fn block(text: &str, span: Range<usize>) -> Range<usize> {
-    let (before, after) = (&text[..span.start], &text[span.end..]);
-    let line = before.rfind('\n').map_or(0, |at| at + 1);
-    let own = text[line..].trim_start().starts_with('[').then_some(line);
-    let start = own.or_else(|| before.rfind("\n[").map(|at| at + 1)).unwrap_or(0);
-    start..after.find("\n[").map_or(text.len(), |at| span.end + at)
-}
+#[cfg(test)]
+mod tests;

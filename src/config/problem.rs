@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::source::{Place, Sources};
 
-pub(super) use redact::{looks_like_secret, may_be_secret, shown};
+pub(super) use redact::{looks_like_secret, may_be_secret, names_secret, shown};
 
 /// All that was found in one config, with the texts that it is shown in.
 pub struct Problems {
@@ -232,4 +232,46 @@ impl Code {
             _ => Severity::Error,
         }
     }
+}
+
+#[cfg(test)]
+impl Code {
+    /// All of them, in order.
+    pub(super) const ALL: [Self; Self::SecretNotHere as usize + 1] = [
+        Self::Syntax,
+        Self::UnknownKey,
+        Self::WrongType,
+        Self::MissingKey,
+        Self::NotBuiltYet,
+        Self::Unreadable,
+        Self::WrongFile,
+        Self::UnknownWord,
+        Self::BusyWithoutActivity,
+        Self::IllegalPair,
+        Self::OutOfRange,
+        Self::Malformed,
+        Self::NotAGuid,
+        Self::BadName,
+        Self::NoApp,
+        Self::UserTwice,
+        Self::UnknownApp,
+        Self::WhichApp,
+        Self::LaneTwice,
+        Self::AppNameTwice,
+        Self::Endpoint,
+        Self::NoPresenceInChina,
+        Self::InlineSecret,
+        Self::CredentialShape,
+        Self::SecretUnusable,
+        Self::CaFile,
+        Self::IncludeMatchesNothing,
+        Self::IncludeNotToml,
+        Self::SecretExposed,
+        Self::Unfunded,
+        Self::NearQuota,
+        Self::NoState,
+        Self::AmbiguousAlias,
+        Self::NoUser,
+        Self::SecretNotHere,
+    ];
 }

@@ -4,7 +4,8 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Code, Problem, shown};
+use super::credential::inline_secret;
+use super::problem::{Code, Problem, names_secret, shown};
 use super::source::{FileIx, Place, Placed};
 
 /// What a key was found to hold.
@@ -80,8 +81,13 @@ impl Reader<'_> {
                 self.push(not_built_yet(at, &format!("`{name}`")));
                 continue;
             }
+            let near = did_you_mean(name, schema.keys);
+            if names_secret(name) && !near.is_some_and(|near| near.contains("secret")) {
+                self.push(inline_secret(at));
+                continue;
+            }
             let problem = Problem::new(Code::UnknownKey, at, format!("unknown key {}", shown(name)));
-            self.push(match did_you_mean(name, schema.keys) {
+            self.push(match near {
                 Some(near) => problem.label(format!("did you mean `{near}`?")),
                 None => {
                     let known = schema.keys.join(", ");

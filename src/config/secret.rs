@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroize;
 
+use super::problem::may_be_secret;
 use super::settings::Credential;
 use super::source::{Unreadable, open_regular};
 
@@ -31,17 +32,17 @@ pub fn read(credential: &Credential) -> Result<SecretString, SecretError> {
     }
 }
 
-/// Why there is no secret.
+/// Why there is no secret. A name that looks like a secret is not repeated: it may have been written in its place.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The file is not there.
-    #[error("{} does not exist", .0.display())]
+    #[error("the secret file {} does not exist", named(.0))]
     Missing(PathBuf),
     /// The file is there, and not for this user.
-    #[error("this user may not read {}", .0.display())]
+    #[error("this user may not read the secret file {}", named(.0))]
     Forbidden(PathBuf),
     /// The file is no regular file, or reading it failed.
-    #[error("cannot read {}: {why}", path.display())]
+    #[error("the secret file {} cannot be read: {why}", named(path))]
     Unreadable {
         /// Which.
         path: PathBuf,
@@ -49,7 +50,7 @@ pub enum SecretError {
         why: String,
     },
     /// The variable is not set.
-    #[error("the environment variable {0} is not set")]
+    #[error("the environment variable {} is not set", named(Path::new(.0)))]
     NotSet(String),
     /// There is nothing in it.
     #[error("the secret is empty")]
@@ -60,6 +61,16 @@ pub enum SecretError {
     /// Not UTF-8.
     #[error("this is no secret: it is not UTF-8")]
     NotUtf8,
+}
+
+/// A path or the name of a variable, unless it looks like the secret itself.
+pub(super) fn named(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if may_be_secret(&name) {
+        "(its name looks like a secret)".to_owned()
+    } else {
+        path.display().to_string()
+    }
 }
 
 /// What the config is checked against besides its files: the environment of this process, or one that a test makes up.
@@ -182,6 +193,14 @@ mod tests {
         assert_eq!(exposure(0o100_644, 0), Some("everyone on this machine may read it"));
         assert_eq!(exposure(0o100_660, 0), Some("its group may change it"));
         assert_eq!(exposure(0o100_602, 0), Some("everyone on this machine may change it"));
+    }
+
+    #[test]
+    fn a_name_that_may_be_the_secret_itself_is_not_repeated() {
+        let said = |name: &str| SecretError::Missing(Path::new("/etc/presenced").join(name)).to_string();
+        assert_eq!(said("a.secret"), "the secret file /etc/presenced/a.secret does not exist");
+        assert!(!said("Zk9Qabcdefgh8sTr").contains("Zk9Q"));
+        assert!(!SecretError::NotSet("Zk9Qabcdefgh8sTr".to_owned()).to_string().contains("Zk9Q"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
+use url::{Host, Url};
 
 use crate::keeper::id::{ClientId, LaneKey, TenantId, UserId};
 use crate::keeper::{OnRemove, Quota};
@@ -188,6 +188,17 @@ impl Cloud {
     }
 }
 
+/// Whether a URL stays on this machine: 127.0.0.0/8, `::1` or `localhost`.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
 /// How an app proves who it is. Never holds a secret, only where it is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Credential {
@@ -212,5 +223,25 @@ impl std::fmt::Display for ConfigHash {
 impl std::fmt::Debug for ConfigHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_this_machine_and_nothing_that_looks_like_it() {
+        let loopback = |text: &str| is_loopback(&Url::parse(text).unwrap());
+        for text in
+            ["http://127.0.0.1:1", "http://127.9.9.9", "http://[::1]", "http://localhost:80", "http://127.1"]
+        {
+            assert!(loopback(text), "{text}");
+        }
+        for text in
+            ["http://127.0.0.1.evil.test", "http://localhost.evil.test", "http://10.0.0.1", "http://[::2]"]
+        {
+            assert!(!loopback(text), "{text}");
+        }
     }
 }

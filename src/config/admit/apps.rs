@@ -1,6 +1,7 @@
 //! The apps: what they inherit, and that no two are the same.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::config::credential::Way;
@@ -105,10 +106,10 @@ pub(super) fn admit(
             let defaults = [&file.app_defaults, main.unwrap_or(&file.app_defaults)];
             let index = AppIx(apps.entries.len());
             match entry.name.given() {
-                Some(name) => match named.get(name.value.as_ref()) {
-                    Some(first) => problems.push(name_twice(name, *first)),
-                    None => {
-                        named.insert(&name.value, name.at);
+                Some(name) => match named.entry(&name.value) {
+                    Entry::Occupied(first) => problems.push(name_twice(name, *first.get())),
+                    Entry::Vacant(free) => {
+                        free.insert(name.at);
                         apps.by_name.insert(name.value.clone(), index);
                     }
                 },
@@ -116,11 +117,14 @@ pub(super) fn admit(
             }
             let admitted = one(entry, defaults, sources, environment, problems);
             if let Some(admitted) = &admitted {
-                let lane = admitted.app.lane();
-                if let Some((first, other)) = lanes.get(&lane) {
-                    problems.push(lane_twice(entry.at, &admitted.app.name, *first, other));
-                } else {
-                    lanes.insert(lane, (entry.at, admitted.app.name.clone()));
+                match lanes.entry(admitted.app.lane()) {
+                    Entry::Occupied(first) => {
+                        let (first, other) = first.get();
+                        problems.push(lane_twice(entry.at, &admitted.app.name, *first, other));
+                    }
+                    Entry::Vacant(free) => {
+                        free.insert((entry.at, admitted.app.name.clone()));
+                    }
                 }
             }
             apps.entries.push((entry.at, admitted));
@@ -142,26 +146,23 @@ fn one(
     environment: Option<&Environment<'_>>,
     problems: &mut Vec<Problem>,
 ) -> Option<AdmittedApp> {
-    let mut missing = Vec::new();
     if entry.name.is_absent() {
-        missing.push("name");
+        let problem = Problem::new(Code::MissingKey, entry.at, "this app has no `name`");
+        problems.push(problem.help("every app needs a name of its own"));
     }
     let tenant = inherit(entry, defaults, |keys| &keys.tenant);
     let client_id = inherit(entry, defaults, |keys| &keys.client_id);
     let credential = inherit(entry, defaults, |keys| &keys.credential);
-    let absent = [
-        ("tenant", tenant.is_absent()),
-        ("client_id", client_id.is_absent()),
-        ("credential", credential.is_absent()),
+    let needed = [
+        ("`tenant`", tenant.is_absent()),
+        ("`client_id`", client_id.is_absent()),
+        ("`credential`", credential.is_absent()),
     ];
-    missing.extend(absent.iter().filter(|(_, absent)| *absent).map(|(name, _)| *name));
+    let missing: Vec<&str> = needed.iter().filter(|(_, absent)| *absent).map(|(name, _)| *name).collect();
     if !missing.is_empty() {
-        let keys = missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        let problem = Problem::new(Code::MissingKey, entry.at, format!("this app has no {keys}"));
-        problems.push(problem.help(format!(
-            "write it here{}",
-            if missing == ["name"] { "" } else { " or in [defaults.app]" }
-        )));
+        let message = format!("this app has no {}", missing.join(", no "));
+        let problem = Problem::new(Code::MissingKey, entry.at, message);
+        problems.push(problem.help("write it here, or in [defaults.app] for all apps"));
     }
     let cloud = match inherit(entry, defaults, |keys| &keys.cloud) {
         Key::Absent => Cloud::named("global"),

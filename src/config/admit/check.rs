@@ -9,7 +9,7 @@ use rustls_pki_types::pem::PemObject;
 
 use super::apps::{AdmittedApp, Apps};
 use crate::config::file::Contents;
-use crate::config::problem::{Code, Problem, may_be_secret};
+use crate::config::problem::{Code, Problem};
 use crate::config::secret::{self, Environment, SecretError};
 use crate::config::settings::{Credential, Network};
 use crate::config::source::open_regular;
@@ -53,11 +53,9 @@ fn secret(app: &AdmittedApp, environment: &Environment<'_>) -> Option<Problem> {
         Credential::SecretFile(path) => match secret::read_file(path) {
             Ok(file) => {
                 let why = file.exposure()?;
-                let problem =
-                    Problem::new(Code::SecretExposed, at, format!("the secret is not well kept: {why}"));
-                return Some(
-                    problem.label(label(path, app)).help("chmod 0400, owned by root or by the daemon's user"),
-                );
+                let message = format!("the secret {} is not well kept: {why}", secret::named(path));
+                let problem = Problem::new(Code::SecretExposed, at, message);
+                return Some(problem.help("chmod 0400, owned by root or by the daemon's user"));
             }
             Err(error) => error,
         },
@@ -67,55 +65,38 @@ fn secret(app: &AdmittedApp, environment: &Environment<'_>) -> Option<Problem> {
         },
     };
     let bare = secret::is_bare(&app.written.value);
-    let (code, message, help) = match error {
-        SecretError::Missing(_) | SecretError::Forbidden(_) if elsewhere && bare => (
-            Code::SecretNotHere,
-            "the secret is not looked into: only the service has it",
-            "systemd hands it over by LoadCredential=; without it, put the file beside the one that names it",
+    let (why, help) = match error {
+        SecretError::Missing(_) if elsewhere && bare => (
+            "$CREDENTIALS_DIRECTORY is not set here, nor is it beside this file",
+            "in the service, systemd's LoadCredential= provides it; without systemd, put it beside this file",
         ),
-        SecretError::NotSet(_) if elsewhere => (
-            Code::SecretNotHere,
-            "the secret is not looked into: the variable is not set here",
-            "the service needs it",
+        SecretError::Forbidden(_) if elsewhere && bare => (
+            "this user may not read it",
+            "in the service, systemd's LoadCredential= provides it; without, the daemon's user must be able to",
         ),
-        SecretError::Missing(_) => (
-            Code::SecretUnusable,
-            "the secret file does not exist",
-            "create it, or check with --no-environment where there are no secrets",
-        ),
-        SecretError::Forbidden(_) => (
-            Code::SecretUnusable,
-            "this user may not read the secret file",
-            "run the check as the daemon's user, or with --no-environment",
-        ),
-        SecretError::NotSet(_) => (
-            Code::SecretUnusable,
-            "the variable of the secret is not set",
-            "set it in the service's environment",
-        ),
-        SecretError::Empty => {
-            (Code::SecretUnusable, "the secret is empty", "write the client secret into it")
+        SecretError::NotSet(_) if elsewhere => {
+            ("the variable is not set here", "it must be set in the service's environment")
         }
-        SecretError::TooLarge => (Code::SecretUnusable, "this is no secret: it is larger than 64 KiB", ""),
-        SecretError::NotUtf8 => (Code::SecretUnusable, "this is no secret: it is not UTF-8", ""),
-        SecretError::Unreadable { .. } => {
-            (Code::SecretUnusable, "the secret file cannot be read", "it must be a file")
+        error => {
+            let problem = Problem::new(Code::SecretUnusable, at, error.to_string());
+            return Some(problem.help(advice(&error)));
         }
     };
-    let problem = Problem::new(code, at, message);
-    let problem = match &app.app.credential {
-        Credential::SecretFile(path) => problem.label(label(path, app)),
-        Credential::SecretEnv(_) => problem,
-    };
-    Some(if help.is_empty() { problem } else { problem.help(help) })
+    let name = secret::named(Path::new(app.written.value.as_ref()));
+    let message = format!("the secret {name} is not checked: {why}");
+    Some(Problem::new(Code::SecretNotHere, at, message).help(help))
 }
 
-/// Where a secret was looked for; not if its name may be the secret itself.
-fn label(path: &Path, app: &AdmittedApp) -> String {
-    if may_be_secret(&app.written.value) {
-        "is this the secret itself?".to_owned()
-    } else {
-        path.display().to_string()
+/// What would be right.
+fn advice(error: &SecretError) -> &'static str {
+    match error {
+        SecretError::Missing(_) => "create it, or check with --no-environment where there are no secrets",
+        SecretError::Forbidden(_) => "run the check as the daemon's user, or with --no-environment",
+        SecretError::NotSet(_) => "set it in the service's environment",
+        SecretError::Unreadable { .. } => "it must be a regular file",
+        SecretError::Empty | SecretError::TooLarge | SecretError::NotUtf8 => {
+            "write the value of the client secret into it, and nothing else"
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::apps::Apps;
 use crate::config::file::Contents;
+use crate::config::secret::is_bare;
 use crate::config::settings::{
     ConfigHash, Credential, DaemonSettings, LogUsers, Network, OnStop, Person, Proxy, StartWith,
 };
@@ -110,7 +111,11 @@ impl Canon {
             self.text(app.cloud.login.as_str());
             match &app.credential {
                 Credential::SecretFile(_) => {
-                    self.text("secret_file");
+                    self.text(if is_bare(&admitted.written.value) {
+                        "secret_file, bare"
+                    } else {
+                        "secret_file"
+                    });
                     self.text(&secret_path(&admitted.written, sources));
                 }
                 Credential::SecretEnv(name) => {

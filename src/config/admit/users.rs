@@ -1,10 +1,11 @@
 //! The users: whose app, what is wanted of each, and that nobody comes twice.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::apps::{AppIx, Apps};
 use crate::config::file::{Contents, UserEntry};
-use crate::config::problem::{Code, Problem, shown};
+use crate::config::problem::{Code, Problem, Severity, shown};
 use crate::config::read::{Key, did_you_mean};
 use crate::config::resolve::{Layer, wish};
 use crate::config::settings::Person;
@@ -40,11 +41,13 @@ pub(super) fn admit(
             let Some(id) = user.id.given() else { continue };
             users.add_person(id.value, user);
             let Some(app) = app else { continue };
-            if let Some(first) = seen.insert((app, id.value), id.at) {
-                seen.insert((app, id.value), first);
-                problems.push(twice(id, first));
-                continue;
-            }
+            match seen.entry((app, id.value)) {
+                Entry::Occupied(first) => {
+                    problems.push(twice(id, *first.get()));
+                    continue;
+                }
+                Entry::Vacant(free) => free.insert(id.at),
+            };
             let layers = [
                 Layer::built_in(),
                 Layer::of(&main.defaults),
@@ -56,7 +59,8 @@ pub(super) fn admit(
             users.sessions[app.0].push(session);
         }
     }
-    if complete && contents.iter().all(|file| file.users.is_empty()) {
+    let sound = !problems.iter().any(|problem| problem.code.severity() == Severity::Error);
+    if sound && contents.iter().all(|file| file.users.is_empty()) {
         let main = sources.main().path().to_owned();
         problems.push(Problem::new(Code::NoUser, main, "there is no user: nothing is shown"));
     }
@@ -92,7 +96,7 @@ impl Layer {
 /// The app that a user names, or the only one.
 fn app_of(user: &UserEntry, apps: &Apps, complete: bool, problems: &mut Vec<Problem>) -> Option<AppIx> {
     // Without any app, or with one that could not be read, the user is not to blame.
-    let certain = complete && apps.count() > 0;
+    let certain = complete && apps.count() > 0 && !apps.nameless();
     match &user.app {
         Key::Bad => None,
         Key::Absent if apps.count() == 1 => Some(AppIx(0)),
@@ -107,7 +111,7 @@ fn app_of(user: &UserEntry, apps: &Apps, complete: bool, problems: &mut Vec<Prob
         }
         Key::Given(name) => {
             let found = apps.by_name(&name.value);
-            if found.is_none() && certain && !apps.nameless() {
+            if found.is_none() && certain {
                 problems.push(unknown_app(name, &apps.names()));
             }
             found

@@ -9,6 +9,9 @@ use toml::de::{DeTable, DeValue};
 
 const COVER: u8 = b'*';
 
+/// What is shorter is no client secret of Entra ID: they have about 40 characters.
+const SECRET_LEAST: usize = 30;
+
 /// A text with every part covered that may be a secret, as long as it was.
 pub(super) fn redacted(text: &str) -> Cow<'_, str> {
     let mut covered = Vec::new();
@@ -45,7 +48,7 @@ fn escaped(char: char) -> impl Iterator<Item = char> {
 ///
 /// Source: Microsoft's published pattern for scanners of leaked secrets.
 pub(in crate::config) fn looks_like_secret(text: &str) -> bool {
-    text.len() >= 30 && text.get(4..6) == Some("Q~") && text.bytes().all(is_secret_byte)
+    text.len() >= SECRET_LEAST && text.get(4..6) == Some("Q~") && text.bytes().all(is_secret_byte)
 }
 
 /// Whether this may be a secret in the place of a name: no path, no extension, and as mixed as only a random string is.
@@ -63,18 +66,25 @@ fn is_secret_byte(byte: u8) -> bool {
 /// Whether what a key of this name holds may be a secret. Slips of the pen count: `scret`.
 fn is_secret_key(key: &str) -> bool {
     let key = key.trim().trim_matches(['"', '\'']).to_lowercase();
-    if key.ends_with("_file") || key.ends_with("_env") {
-        return false;
-    }
-    ["secret", "passw", "token", "credential", "private", "api_key"].iter().any(|word| key.contains(word))
-        || strsim::jaro_winkler(&key, "secret") > 0.85
-        || strsim::jaro_winkler(&key, "credential") > 0.85
+    let like = |word| key.contains(word) || strsim::jaro_winkler(&key, word) > 0.85;
+    names_secret(&key) || !names_file(&key) && (like("secret") || like("credential"))
+}
+
+/// Whether a key of this name says that it holds a secret.
+pub(in crate::config) fn names_secret(key: &str) -> bool {
+    !names_file(key)
+        && ["secret", "passw", "token", "private", "api_key"].iter().any(|word| key.contains(word))
+}
+
+/// Whether a key of this name says that it holds the name of a file or a variable.
+fn names_file(key: &str) -> bool {
+    key.ends_with("_file") || key.ends_with("_env")
 }
 
 fn table(table: &DeTable<'_>, in_secret: bool, covered: &mut Vec<Range<usize>>) {
     for (key, at) in table {
         let key = key.get_ref();
-        let named = key.ends_with("_file") || key.ends_with("_env");
+        let named = names_file(key);
         let secret = if named && (in_secret || key.starts_with("secret")) {
             at.get_ref().as_str().is_some_and(may_be_secret)
         } else {
@@ -115,9 +125,8 @@ fn broken(text: &str, covered: &mut Vec<Range<usize>>) {
             in_credential = line.split(['[', ']', '.']).any(is_secret_key);
         }
         for (equals, _) in line.match_indices('=') {
-            let key = line[..equals].rsplit(['{', ',', '.', '[']).next().unwrap_or_default().trim();
-            let plain = key.ends_with("_file") || key.ends_with("_env");
-            if is_secret_key(key) || in_credential && !plain {
+            let key = line[..equals].rsplit(['{', ',', '.', '[', '=']).next().unwrap_or_default().trim();
+            if is_secret_key(key) || in_credential && !names_file(key) {
                 let value = span.start + equals + 1;
                 until = string_end(text, value).max(span.end);
                 covered.push(value..until);
@@ -146,13 +155,12 @@ fn anywhere(text: &str, covered: &mut Vec<Range<usize>>) {
             covered.push(start..start + end);
         }
     }
-    for (at, _) in text.match_indices("Q~") {
-        let bytes = text.as_bytes();
-        let start = bytes[..at].iter().rposition(|&b| !is_secret_byte(b)).map_or(0, |before| before + 1);
-        let end = bytes[at..].iter().position(|&b| !is_secret_byte(b)).map_or(text.len(), |len| at + len);
-        if looks_like_secret(&text[start..end]) {
-            covered.push(start..end);
+    let mut at = 0;
+    for run in text.split_inclusive(|c: char| !c.is_ascii() || !is_secret_byte(c as u8)) {
+        if run.len() >= SECRET_LEAST && run.contains("Q~") {
+            covered.push(at..at + run.len());
         }
+        at += run.len();
     }
 }
 

@@ -15,6 +15,9 @@ use crate::config::source::{FileIx, Place};
 /// Places of one file that are at most this many bytes apart are shown in one piece.
 const ONE_PIECE_BYTES: usize = 400;
 
+/// What is longer is not shown, only where it is: it would be a line that nobody wrote by hand.
+const SHOWN_BYTES_MAX: usize = 16 << 10;
+
 impl Problems {
     /// All of them with their lines and carets, as rustc would show them, a blank line between; empty where there are
     /// none. What may be a secret is covered.
@@ -118,7 +121,13 @@ impl Problems {
         }
         for piece in pieces(problem) {
             let source = self.sources.get(piece.file);
-            let (bytes, line) = source.whole_lines(piece.span);
+            let (bytes, line) = source.whole_lines(piece.span.clone());
+            if bytes.len() > SHOWN_BYTES_MAX {
+                let (line, column) = source.position(piece.span.start);
+                let path = source.path().display().to_string();
+                group = group.element(Origin::path(path).line(line).char_column(column));
+                continue;
+            }
             let annotations = piece.annotations.into_iter().map(|(kind, span, label)| {
                 let span = span.start - bytes.start..span.end.max(span.start) - bytes.start;
                 let annotation: Annotation<'_> = kind.span(span);

@@ -1,0 +1,87 @@
+//! Bad configs, one a kind of problem, and what is said about them: `tests/config/bad`.
+
+use super::*;
+use crate::config::problem::Code;
+use std::collections::BTreeSet;
+
+/// Codes that need files around a config; [`super::environment`] has them.
+const ELSEWHERE: [&str; 8] = ["E006", "E007", "E042", "E043", "W001", "W002", "W003", "N001"];
+
+#[test]
+fn each_bad_config_is_shown_with_its_line_and_what_would_be_right() {
+    let mut seen = BTreeSet::new();
+    let mut count = 0;
+    for entry in std::fs::read_dir(repository().join("tests/config/bad")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let sources = Sources::new(format!("{name}.toml"), text);
+        let found = problems(load_sources(sources, Options { environment: false }));
+        assert!(!found.is_empty(), "{name} is fine");
+        seen.extend(codes(&found).into_iter().map(|(code, _)| code));
+        let settings = || {
+            let mut settings = insta::Settings::clone_current();
+            settings.set_snapshot_path(repository().join("tests/config/bad"));
+            settings.set_prepend_module_to_snapshot(false);
+            settings.set_omit_expression(true);
+            settings
+        };
+        settings().bind(|| insta::assert_snapshot!(name, format!("{found:?}{}", found.summary())));
+        count += 1;
+    }
+    assert_eq!(count, 32, "every file was looked at");
+    let known: BTreeSet<String> = Code::ALL.iter().map(|code| code.text().to_owned()).collect();
+    let elsewhere: BTreeSet<String> = ELSEWHERE.map(str::to_owned).into();
+    assert!(seen.is_disjoint(&elsewhere));
+    assert_eq!(&seen | &elsewhere, known, "a kind of problem without an example");
+}
+
+#[test]
+fn one_run_finds_every_problem_of_a_file() {
+    let path = repository().join("tests/config/many.toml");
+    let text = std::fs::read_to_string(path).unwrap();
+    // Each line with problems says so itself: `#! E010 E014`.
+    let mut expected = Vec::new();
+    for (line, text) in (1..).zip(text.lines()) {
+        let marks = text.split_once("#! ").map_or("", |(_, marks)| marks);
+        expected.extend(marks.split_whitespace().map(|code| (code.to_owned(), line)));
+    }
+    let mut found = codes(&read(&text).unwrap_err());
+    found.sort_by_key(|(code, line)| (*line, code.clone()));
+    assert_eq!(found, expected);
+    assert_eq!(found.len(), 39);
+}
+
+#[test]
+fn the_first_error_fits_in_a_line_of_the_log() {
+    let text =
+        format!("{APP}\n[[user]]\nid = \"fa8bf3dc-eca7-46b7-bad1-db199b62afc3\"\nexpiration = \"5h\"\n");
+    assert_eq!(read(&text).unwrap_err().first_line(), "config.toml:12:14 expiration is out of range");
+    assert_eq!(problems(read(APP)).first_line(), "config.toml there is no user: nothing is shown");
+    assert_eq!(
+        problems(read("")).first_line(),
+        "config.toml there is no app: nothing can be set without one"
+    );
+}
+
+#[test]
+fn the_example_is_admitted_and_shows_every_state() {
+    let path = repository().join("config.example.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let loaded =
+        load_sources(Sources::new("config.example.toml", text), Options { environment: false }).unwrap();
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    assert_eq!(loaded.plan.len(), 12);
+    let states: Vec<_> = wishes(&loaded).iter().map(|wish| wish.map(|(state, _)| state)).collect();
+    for state in PresenceState::ALL {
+        assert!(states.contains(&Some(state)), "{state}");
+    }
+    assert!(states.contains(&None));
+    // A newcomer, who has no secret yet, is told so and no more.
+    let newcomer = super::super::load_in(&path, Some(&nowhere())).unwrap();
+    assert_eq!(codes(&newcomer.warnings).iter().map(|(code, _)| code.as_str()).collect::<Vec<_>>(), ["N001"]);
+    assert_eq!(newcomer.settings.hash, loaded.settings.hash, "wherever it lies");
+}
