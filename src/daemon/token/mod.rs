@@ -2,32 +2,51 @@
 //!
 //! This module never decides when to fetch, never repeats a fetch, never logs, and never shows a secret or a token.
 
+mod client_secret;
+mod failure;
+mod reply;
+mod secret;
+mod source;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
-use std::time::Duration;
 
 use reqwest::header::HeaderValue;
 
-use super::network::NetworkError;
-use crate::config::settings::{App, Network};
-use crate::keeper::{TokenAnswer, TokenFailure};
+pub use source::TokenSource;
+
+use crate::keeper::TokenAnswer;
 
 /// An access token, ready to be sent. It prints nothing.
 #[derive(Clone)]
 pub struct AccessToken(HeaderValue);
 
 impl AccessToken {
-    /// A bearer token; `None` when it holds what no HTTP header can.
+    /// `Bearer ` before the token itself.
+    const SCHEME: &str = "Bearer ";
+
+    /// A bearer token; `None` when it is empty or holds what no HTTP header can.
     #[must_use]
     pub fn bearer(token: &str) -> Option<Self> {
-        let mut header = HeaderValue::try_from(format!("Bearer {token}")).ok()?;
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return None;
+        }
+        let mut header = HeaderValue::try_from(format!("{}{token}", Self::SCHEME)).ok()?;
         header.set_sensitive(true);
         Some(Self(header))
     }
 
-    /// The value of the `Authorization` header, marked as sensitive.
+    /// The value of the `Authorization` header, marked as sensitive: it prints nothing either, and HTTP/2 keeps it
+    /// out of its compression tables.
     #[must_use]
     pub fn authorization(&self) -> &HeaderValue {
         &self.0
+    }
+
+    /// The token itself, to look for it in texts that must not hold it.
+    pub(super) fn text(&self) -> &str {
+        self.0.to_str().ok().and_then(|text| text.strip_prefix(Self::SCHEME)).unwrap_or_default()
     }
 }
 
@@ -36,10 +55,6 @@ impl fmt::Debug for AccessToken {
         f.write_str("AccessToken(..)")
     }
 }
-
-/// Where the tokens of a lane come from.
-#[derive(Debug)]
-pub struct TokenSource;
 
 /// What came of a token request.
 #[derive(Debug)]
@@ -63,7 +78,8 @@ pub struct TokenDetail {
     pub meaning: String,
     /// What to do about it.
     pub advice: String,
-    /// The authority's `correlation_id`: Microsoft's support asks for it.
+    /// The authority's `correlation_id`: Microsoft's support asks for it. Where it gave none, the
+    /// `client-request-id` that was sent, which it goes by; `None` when nothing was sent.
     pub correlation_id: Option<String>,
 }
 
@@ -74,32 +90,5 @@ pub struct Fingerprint([u8; 32]);
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Fingerprint(..)")
-    }
-}
-
-impl TokenSource {
-    /// A source for this app.
-    ///
-    /// # Errors
-    ///
-    /// When `[network]` cannot be done: a CA file that cannot be read, a proxy that cannot be used.
-    pub fn new(_app: &App, _network: &Network) -> Result<Self, NetworkError> {
-        Ok(Self)
-    }
-
-    /// Asks for a token, and returns within `timeout` of real time, whatever the authority does. The credential is
-    /// read anew each time.
-    pub async fn fetch(&self, _timeout: Duration) -> TokenReply {
-        TokenReply {
-            answer: TokenAnswer::Failed { failure: TokenFailure::Unreachable, retry_after: None },
-            token: None,
-            detail: None,
-        }
-    }
-
-    /// A fingerprint of the credential as it stands now; `None` when it cannot be read.
-    #[must_use]
-    pub fn fingerprint(&self) -> Option<Fingerprint> {
-        Some(Fingerprint([0; 32]))
     }
 }

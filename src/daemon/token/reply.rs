@@ -1,0 +1,153 @@
+//! What an answer of the token endpoint says: a pure function.
+
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{DATE, HeaderMap};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{AccessToken, TokenDetail, TokenReply, failure};
+use crate::daemon::network::answer::{retry_after, shown};
+use crate::keeper::{TokenAnswer, TokenFailure};
+
+/// Shortest and longest lifetime that is believed. Entra gives 60 to 90 minutes, by policy 10 minutes to a day, and up
+/// to 28 hours under continuous access evaluation. A token that ends at once would only be fetched in a loop; Graph
+/// says so itself when it is no good.
+const LIFETIMES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(48 * 3600));
+/// The lifetime of a token that has none written on it.
+const LIFETIME_UNKNOWN: Duration = Duration::from_secs(300);
+
+/// Later than every date that HTTP can write: the year 10000.
+const END_OF_DATES: Duration = Duration::from_secs(253_402_300_800);
+
+/// What was asked, for the words about the answer.
+pub(super) struct Asked<'a> {
+    /// Where the secret is, as the config says it.
+    pub(super) credential: String,
+    /// The `client-request-id` that was sent.
+    pub(super) id: String,
+    /// What no text may hold.
+    pub(super) secret: &'a str,
+}
+
+/// An answer that holds a token. Numbers come as numbers or as strings.
+#[derive(Deserialize)]
+struct Granted<'a> {
+    #[serde(borrow)]
+    access_token: Cow<'a, str>,
+    #[serde(borrow)]
+    token_type: Option<Cow<'a, str>>,
+    expires_in: Option<Value>,
+    refresh_in: Option<Value>,
+}
+
+/// Reads an answer. Lifetimes count from the send of the request, which is before the authority began to count.
+pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8], asked: &Asked<'_>) -> TokenReply {
+    if (200..300).contains(&status) {
+        return granted(body).unwrap_or_else(|| no_token(status, headers, asked));
+    }
+    let Ok(Value::Object(said)) = serde_json::from_slice::<Value>(body) else {
+        return no_token(status, headers, asked);
+    };
+    let text = |key: &str| said.get(key).and_then(Value::as_str).and_then(|text| shown(text, asked.secret));
+    let Some(error) = text("error") else { return no_token(status, headers, asked) };
+    let aadsts = number(&said);
+    let known = aadsts.and_then(failure::by_number).unwrap_or_else(|| failure::by_name(&error, status));
+    let own_words =
+        || text("error_description").unwrap_or_else(|| format!("status {status}, and no word about it"));
+    let meaning = if known.meaning.is_empty() { own_words() } else { known.meaning.to_owned() };
+    let detail = TokenDetail {
+        error,
+        aadsts,
+        meaning,
+        advice: known.advice.replace("{credential}", &asked.credential),
+        correlation_id: Some(text("correlation_id").unwrap_or_else(|| asked.id.clone())),
+    };
+    failed(known.failure, wait(headers).or(known.wait), detail)
+}
+
+/// The reply for a request that failed.
+pub(super) fn failed(
+    failure: TokenFailure,
+    retry_after: Option<Duration>,
+    detail: TokenDetail,
+) -> TokenReply {
+    TokenReply {
+        answer: TokenAnswer::Failed { failure, retry_after },
+        token: None,
+        detail: Some(Box::new(detail)),
+    }
+}
+
+fn granted(body: &[u8]) -> Option<TokenReply> {
+    let granted: Granted<'_> = serde_json::from_slice(body).ok()?;
+    if !granted.token_type.is_none_or(|kind| kind.eq_ignore_ascii_case("bearer")) {
+        return None;
+    }
+    let token = AccessToken::bearer(&granted.access_token)?;
+    let (shortest, longest) = LIFETIMES;
+    let lifetime = granted.expires_in.as_ref().and_then(seconds).unwrap_or(LIFETIME_UNKNOWN);
+    let lifetime = lifetime.clamp(shortest, longest);
+    let refresh_in = granted.refresh_in.as_ref().and_then(seconds).map(|time| time.clamp(shortest, lifetime));
+    Some(TokenReply {
+        answer: TokenAnswer::Granted { lifetime, refresh_in },
+        token: Some(token),
+        detail: None,
+    })
+}
+
+/// Nothing that the authority would say: something else answered, or the answer was cut off. Nobody has said no.
+fn no_token(status: u16, headers: &HeaderMap, asked: &Asked<'_>) -> TokenReply {
+    let busy = status == 429 || status >= 500;
+    let (meaning, advice) = if busy {
+        ("the login authority has a passing trouble", "nothing to do: it is tried again")
+    } else {
+        (
+            "the answer is not one that Entra ID gives",
+            "check login in the app's cloud, and look for a proxy, a portal or a gateway on the way",
+        )
+    };
+    let detail = TokenDetail {
+        error: format!("status {status}"),
+        aadsts: None,
+        meaning: meaning.to_owned(),
+        advice: advice.to_owned(),
+        correlation_id: Some(asked.id.clone()),
+    };
+    failed(TokenFailure::Unreachable, wait(headers), detail)
+}
+
+/// `Retry-After`. A date counts from the answer's own `Date`, so that no clock is needed; without that it lies in the
+/// past.
+fn wait(headers: &HeaderMap) -> Option<Duration> {
+    let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+    retry_after(headers, date.unwrap_or(SystemTime::UNIX_EPOCH + END_OF_DATES))
+}
+
+/// The number of the error: in `error_codes`, or in the description as `AADSTS7000215: ...`.
+fn number(said: &serde_json::Map<String, Value>) -> Option<u32> {
+    let listed = said.get("error_codes").and_then(|codes| match &codes[0] {
+        Value::String(text) => text.parse().ok(),
+        code => code.as_u64().and_then(|code| u32::try_from(code).ok()),
+    });
+    listed.or_else(|| {
+        let text = said.get("error_description")?.as_str()?;
+        let (_, after) = text.split_once("AADSTS")?;
+        let end = after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len());
+        after[..end].parse().ok()
+    })
+}
+
+/// A number of seconds, as a number or as a string. What is negative is zero, what is endless is the longest.
+fn seconds(value: &Value) -> Option<Duration> {
+    let seconds = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    if seconds.is_nan() {
+        return None;
+    }
+    Some(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX))
+}
