@@ -3,17 +3,16 @@
 //! This module never decides what to do about an answer, never repeats a request of its own accord, never follows a
 //! redirect and never logs: the keeper decides, the driver logs.
 
-use std::time::{Duration, SystemTime};
+mod classify;
+mod client;
+mod fault;
+#[cfg(test)]
+mod tests;
+mod wire;
 
-use super::network::NetworkError;
-use super::token::AccessToken;
-use crate::config::settings::{App, Network};
-use crate::keeper::id::UserId;
-use crate::keeper::{Call, Loss, Outcome};
+pub use client::GraphClient;
 
-/// One lane's way to Graph: its connections, its URLs. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct GraphClient;
+use crate::keeper::Outcome;
 
 /// What came of a call.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,29 +38,6 @@ pub struct Detail {
     pub client_request_id: String,
     /// What went wrong on the way and what to do, where it was not Graph that said no.
     pub cause: Option<String>,
-}
-
-impl GraphClient {
-    /// A way to the Graph of this app, with connections of its own. It opens none yet.
-    ///
-    /// # Errors
-    ///
-    /// When `[network]` cannot be done: a CA file that cannot be read, a proxy that cannot be used.
-    pub fn new(_app: &App, _network: &Network) -> Result<Self, NetworkError> {
-        Ok(Self)
-    }
-
-    /// Asks Graph, and returns the answer within `timeout` of real time, whatever the service does.
-    ///
-    /// `wall` is the wall time now; a `Retry-After` that is a date counts from it.
-    pub async fn call(
-        &self,
-        _user: UserId,
-        _call: Call,
-        _token: &AccessToken,
-        _timeout: Duration,
-        _wall: SystemTime,
-    ) -> Answer {
-        Answer { outcome: Outcome::Lost { loss: Loss::Transport, retry_after: None }, detail: None }
-    }
+    /// What to do where Graph said no and someone has to mend it, should it go on.
+    pub advice: Option<&'static str>,
 }

@@ -1,0 +1,169 @@
+//! One lane's connections to Graph.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, Request};
+use uuid::Uuid;
+
+use super::classify::classify;
+use super::fault::{self, Fault};
+use super::wire::Wire;
+use super::{Answer, Detail};
+use crate::config::settings::{App, Network};
+use crate::daemon::network::exchange::{self, CLIENT_REQUEST_ID, Exchange, Limits};
+use crate::daemon::network::{NetworkError, Way};
+use crate::daemon::token::AccessToken;
+use crate::keeper::id::UserId;
+use crate::keeper::{Call, Loss, Outcome};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Longest body that is read, in bytes. Graph's error bodies have a few hundred.
+const MAX_BODY: usize = 256 * 1024;
+/// Longest time for a body after its status is known. The status counts, and a body is only for the log: a slow one
+/// is not waited for.
+const BODY_TIME: Duration = Duration::from_secs(1);
+/// So many calls in a row without an answer, and new connections are made: over HTTP/2 all calls of a lane share one,
+/// and it may be dead without a sign.
+const SILENT_CALLS: u32 = 2;
+
+/// One lane's way to Graph: its connections, its URLs. Cheap to clone; the clones share their connections.
+///
+/// After two calls in a row that nothing answered in time, its connections are replaced by new ones; calls in flight
+/// end on the old ones.
+#[derive(Clone)]
+pub struct GraphClient(Arc<Lane>);
+
+struct Lane {
+    way: Way,
+    wire: Wire,
+    /// Held for the time of a clone or a store only, never over an await.
+    connections: RwLock<Connections>,
+    /// Calls since the last answer that ended without one, on the connections in use.
+    silent: AtomicU32,
+}
+
+#[derive(Clone)]
+struct Connections {
+    http: reqwest::Client,
+    generation: u32,
+}
+
+impl GraphClient {
+    /// A way to the Graph of this app, with connections of its own. It opens none yet.
+    ///
+    /// Takes some milliseconds, because the system's certificate authorities are read.
+    ///
+    /// # Errors
+    ///
+    /// When `[network]` cannot be done: a CA file that cannot be read, a proxy that cannot be used.
+    pub fn new(app: &App, network: &Network) -> Result<Self, NetworkError> {
+        let way = Way::to(&app.cloud.graph, network)?;
+        let http = way.client()?;
+        Ok(Self(Arc::new(Lane {
+            wire: Wire::new(&app.cloud.graph, app.client_id),
+            connections: RwLock::new(Connections { http, generation: 0 }),
+            silent: AtomicU32::new(0),
+            way,
+        })))
+    }
+
+    /// Asks Graph, and returns the answer within `timeout` of real time, whatever the service does.
+    ///
+    /// The status of the answer counts; what its body holds, and whether it ends, makes no difference to the outcome. At
+    /// most 256 KiB of a body are read, for at most a second.
+    ///
+    /// `wall` is the wall time now; a `Retry-After` that is a date counts from it.
+    pub async fn call(
+        &self,
+        user: UserId,
+        call: Call,
+        token: &AccessToken,
+        timeout: Duration,
+        wall: SystemTime,
+    ) -> Answer {
+        let id = Uuid::new_v4();
+        let Some(request) = self.request(user, call, token, id) else {
+            // Graph's root is a URL with a host (config checks it), and the rest of the path is ours.
+            return lost(Loss::Transport, id, "the app's cloud is no usable address".to_owned());
+        };
+        let connections = self.0.connections();
+        let limits = Limits { time: timeout, body_time: BODY_TIME, max_body: MAX_BODY };
+        match exchange::run(&connections.http, request, limits).await {
+            Exchange::Answered { status, headers, body } => {
+                self.0.silent.store(0, Ordering::Relaxed);
+                let outcome = classify(call, status, &headers, wall);
+                let detail = (outcome != Outcome::Granted).then(|| {
+                    let fault = Fault::read(status, &headers, &body, token.text());
+                    Box::new(Detail {
+                        status: Some(status),
+                        code: fault.code,
+                        message: fault.message,
+                        request_id: fault.request_id,
+                        client_request_id: id.to_string(),
+                        cause: fault.cause,
+                        advice: fault::advice(outcome),
+                    })
+                });
+                Answer { outcome, detail }
+            }
+            Exchange::Broken(error) => lost(Loss::Transport, id, self.0.way.explain(&error).to_string()),
+            Exchange::Silent => {
+                self.0.no_answer(connections.generation);
+                lost(Loss::Timeout, id, self.0.way.silence(timeout).to_string())
+            }
+        }
+    }
+
+    fn request(&self, user: UserId, call: Call, token: &AccessToken, id: Uuid) -> Option<Request> {
+        let mut request = Request::new(Method::POST, self.0.wire.url(user, call)?);
+        let headers = request.headers_mut();
+        headers.reserve(5);
+        headers.insert(AUTHORIZATION, token.authorization().clone());
+        headers.insert(CONTENT_TYPE, JSON);
+        headers.insert(CLIENT_REQUEST_ID, exchange::guid_header(id));
+        *request.body_mut() = Some(self.0.wire.body(call).into());
+        Some(request)
+    }
+}
+
+impl Lane {
+    fn connections(&self) -> Connections {
+        self.connections.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A call on the connections of this generation had no answer in time.
+    fn no_answer(&self, generation: u32) {
+        if self.connections().generation != generation
+            || self.silent.fetch_add(1, Ordering::Relaxed) + 1 != SILENT_CALLS
+        {
+            return;
+        }
+        // Without the system's authorities, which may be gone by now, the old connections are all there is.
+        if let Ok(http) = self.way.client() {
+            let mut connections = self.connections.write().unwrap_or_else(PoisonError::into_inner);
+            *connections = Connections { http, generation: generation.wrapping_add(1) };
+        }
+        self.silent.store(0, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for GraphClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("GraphClient").field(&self.0.way).finish()
+    }
+}
+
+fn lost(loss: Loss, id: Uuid, cause: String) -> Answer {
+    Answer {
+        outcome: Outcome::Lost { loss, retry_after: None },
+        detail: Some(Box::new(Detail {
+            client_request_id: id.to_string(),
+            cause: Some(cause),
+            ..Detail::default()
+        })),
+    }
+}
