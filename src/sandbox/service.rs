@@ -193,6 +193,12 @@ impl Service {
         own.preferred = preferred.map(|(state, length)| (state, now + length));
     }
 
+    /// What others see of a user, without a request.
+    #[must_use]
+    pub fn shown(&self, now: MonoTime, tenant: Uuid, user: Uuid) -> Shown {
+        self.directory.get(tenant, user).map_or(Shown::OFFLINE, |user| user.shown(now))
+    }
+
     /// The tenant, where there was only one so far.
     #[must_use]
     pub fn only_tenant(&self) -> Option<Uuid> {
