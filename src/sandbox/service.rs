@@ -199,6 +199,12 @@ impl Service {
         self.directory.get(tenant, user).map_or(Shown::OFFLINE, |user| user.shown(now))
     }
 
+    /// Requests of all kinds that have come in, those for tokens included.
+    #[must_use]
+    pub const fn asked(&self) -> u64 {
+        self.number + self.token_number
+    }
+
     /// The tenant, where there was only one so far.
     #[must_use]
     pub fn only_tenant(&self) -> Option<Uuid> {

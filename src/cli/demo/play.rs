@@ -1,4 +1,6 @@
-//! The demo's play: what goes wrong, and when. Nothing here is chance, so that every show is the same.
+//! The demo's play: what goes wrong, and when. Nothing here is chance.
+//!
+//! A scene lasts until somebody has felt it: its time runs from the first request that meets it.
 
 use std::time::Duration;
 
@@ -7,97 +9,118 @@ use serde_json::{Value, json};
 use crate::keeper::MonoTime;
 use crate::sandbox::service::Service;
 
-/// After so many seconds of the service's clock the play begins again.
-const ROUND: u64 = 1_500;
+/// Quiet time before each scene, on the service's clock.
+const PAUSE: Duration = Duration::from_secs(100);
+/// A scene that nobody feels is over after this long.
+const PATIENCE: Duration = Duration::from_secs(400);
 
-/// One scene: from when, for how long, what goes wrong, and what it is called.
+/// One scene: what goes wrong, for how long once it is felt, and what it is called.
 struct Scene {
-    from: u64,
-    length: u64,
     trouble: fn() -> Value,
+    length: Duration,
     name: &'static str,
 }
 
 const SCENES: [Scene; 6] = [
     Scene {
-        from: 200,
-        length: 30,
         trouble: || json!({"outage": {"status": 503}}),
+        length: Duration::from_secs(25),
         name: "Graph answers 503 to everything",
     },
     Scene {
-        from: 450,
-        length: 10,
         trouble: || json!({"throttle": {"retry_after": "12"}}),
+        length: Duration::from_secs(8),
         name: "Graph throttles: 429, Retry-After 12 s",
     },
     Scene {
-        from: 650,
-        length: 20,
         trouble: || json!({"revoke_tokens": true}),
-        name: "every token is revoked",
+        length: Duration::from_secs(20),
+        name: "every token has been revoked",
     },
     Scene {
-        from: 850,
-        length: 60,
         trouble: || json!({"lost_rate": 0.5}),
+        length: Duration::from_secs(30),
         name: "half of the answers are lost on their way",
     },
     Scene {
-        from: 1_050,
-        length: 90,
-        trouble: || json!({"token": {"status": 503}}),
-        name: "the login service is down",
+        trouble: || json!({"token": {"status": 503}, "revoke_tokens": true}),
+        length: Duration::from_secs(40),
+        name: "every token has been revoked, and the login service is down",
     },
     Scene {
-        from: 1_250,
-        length: 60,
         trouble: || json!({"outage": {"reset": true}}),
+        length: Duration::from_secs(30),
         name: "connections to Graph break",
     },
 ];
 
 /// Where the play is.
 pub(super) struct Play {
-    began: MonoTime,
-    /// The scene that is on, or came last.
-    scene: Option<usize>,
-    on: bool,
+    /// The scene that is on, or comes next.
+    scene: usize,
+    on: Option<Running>,
+    /// When the next one begins.
+    next: MonoTime,
     survived: u32,
 }
 
+/// A scene that is on.
+struct Running {
+    since: MonoTime,
+    /// Requests that the service had seen when it began.
+    asked_before: u64,
+    felt_at: Option<MonoTime>,
+}
+
 impl Play {
-    pub(super) const fn new(began: MonoTime) -> Self {
-        Self { began, scene: None, on: false, survived: 0 }
+    pub(super) fn new(began: MonoTime) -> Self {
+        Self { scene: 0, on: None, next: began + PAUSE, survived: 0 }
     }
 
     /// Brings the service to where the play is at `now`; returns what there is to say.
     pub(super) fn act(&mut self, service: &mut Service, now: MonoTime) -> String {
-        let second = now.since(self.began).as_secs() % ROUND;
-        let due = SCENES.iter().position(|scene| (scene.from..scene.from + scene.length).contains(&second));
-        if self.on && due != self.scene {
-            self.on = false;
-            self.survived += 1;
-            patch(service, now, calm());
-        }
-        if let Some(at) = due.filter(|_| !self.on) {
-            self.on = true;
-            self.scene = due;
-            patch(service, now, (SCENES[at].trouble)());
-        }
-        match (self.on, self.scene.map(|at| &SCENES[at])) {
-            (true, Some(scene)) => {
-                let left = Duration::from_secs(scene.from + scene.length - second);
-                format!("! {} ({} s more)", scene.name, left.as_secs())
+        let scene = &SCENES[self.scene];
+        match &mut self.on {
+            None if now >= self.next => {
+                self.on = Some(Running { since: now, asked_before: service.asked(), felt_at: None });
+                patch(service, now, (scene.trouble)());
             }
-            (false, Some(scene)) => format!("  survived so far: {} (last: {})", self.survived, scene.name),
-            (_, None) => "  a calm start; trouble is on its way".to_owned(),
+            None => {}
+            Some(on) => {
+                if on.felt_at.is_none() && service.asked() > on.asked_before {
+                    on.felt_at = Some(now);
+                }
+                let over =
+                    on.felt_at.map_or(now.since(on.since) >= PATIENCE, |at| now.since(at) >= scene.length);
+                if over {
+                    self.on = None;
+                    self.survived += 1;
+                    self.next = now + PAUSE;
+                    self.scene = (self.scene + 1) % SCENES.len();
+                    patch(
+                        service,
+                        now,
+                        json!({"outage": null, "throttle": null, "token": null, "lost_rate": 0.0}),
+                    );
+                }
+            }
+        }
+        self.note(service)
+    }
+
+    fn note(&self, service: &Service) -> String {
+        match &self.on {
+            Some(on) => {
+                let name = SCENES[self.scene].name;
+                format!("! {name}: {} requests so far", service.asked() - on.asked_before)
+            }
+            None if self.survived == 0 => "  all is well; trouble is on its way".to_owned(),
+            None => {
+                let last = &SCENES[(self.scene + SCENES.len() - 1) % SCENES.len()];
+                format!("  all is well; troubles so far: {}, the last: {}", self.survived, last.name)
+            }
         }
     }
-}
-
-fn calm() -> Value {
-    json!({"outage": null, "throttle": null, "token": null, "lost_rate": 0.0})
 }
 
 fn patch(service: &mut Service, now: MonoTime, patch: Value) {
@@ -111,29 +134,37 @@ mod tests {
     use crate::sandbox::service::Options;
 
     #[test]
-    fn every_scene_begins_and_ends_and_the_service_is_well_afterwards() {
+    fn every_scene_comes_and_goes_and_the_service_is_well_afterwards() {
         let start = MonoTime::from_secs(1_000);
         let mut service = Service::new(Options::default(), start);
         let healthy = service.faults().clone();
         let mut play = Play::new(start);
         let mut seen = std::collections::BTreeSet::new();
-        for second in 0..ROUND {
+        let mut second = 0;
+        while play.survived < 6 {
             let note = play.act(&mut service, start + Duration::from_secs(second));
             seen.extend(
-                SCENES
-                    .iter()
-                    .filter(|scene| note.starts_with('!') && note.contains(scene.name))
-                    .map(|s| s.from),
+                SCENES.iter().map(|scene| scene.name).filter(|name| note.starts_with(&format!("! {name}:"))),
             );
+            second += 1;
+            assert!(second < 4_000, "scenes end, felt or not");
         }
         assert_eq!(seen.len(), SCENES.len());
-        assert_eq!(play.survived, 6);
         assert_eq!(*service.faults(), healthy);
     }
 
     #[test]
-    fn scenes_follow_one_another() {
-        assert!(SCENES.windows(2).all(|pair| pair[0].from + pair[0].length < pair[1].from));
-        assert!(SCENES.iter().all(|scene| scene.from + scene.length < ROUND));
+    fn a_scene_ends_some_time_after_it_was_felt() {
+        let start = MonoTime::from_secs(1_000);
+        let mut service = Service::new(Options::default(), start);
+        let mut play = Play::new(start);
+        let began = start + PAUSE;
+        play.act(&mut service, began);
+        service.stray(crate::sandbox::problem::Problem::no_such_path());
+        assert!(play.act(&mut service, began + Duration::from_secs(50)).contains("1 requests so far"));
+        play.act(&mut service, began + Duration::from_secs(74));
+        assert!(play.on.is_some());
+        play.act(&mut service, began + Duration::from_secs(75));
+        assert!(play.on.is_none());
     }
 }
