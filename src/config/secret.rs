@@ -5,23 +5,24 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
-use secrecy::zeroize::Zeroize;
+use secrecy::zeroize::{Zeroize, Zeroizing};
 
 use super::problem::may_be_secret;
 use super::settings::Credential;
 use super::source::{Unreadable, open_regular};
 
-/// The largest secret. Entra's have 40 characters; what is larger was named by mistake.
-const SECRET_BYTES_MAX: usize = 64 << 10;
+/// The largest secret file, in bytes. Entra's secrets have about 40 characters; what is larger was named by mistake.
+const SECRET_BYTES_MAX: usize = 4_096;
 
 /// The variable that names the directory in which systemd provides credentials.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
 
-/// Reads a secret, anew at each call: it may have been rotated. One line break at its end is not part of it.
+/// Reads a secret, anew at each call: it may have been rotated. White space around it is not part of it, nor is the mark
+/// with which some editors begin a file.
 ///
 /// # Errors
 ///
-/// It is not there, not readable, empty, larger than 64 KiB or not UTF-8.
+/// It is not there, not readable, empty, larger than 4 KiB or not one line of printable ASCII.
 pub fn read(credential: &Credential) -> Result<SecretString, SecretError> {
     match credential {
         Credential::SecretFile(path) => read_file(path).map(|file| file.secret),
@@ -55,12 +56,12 @@ pub enum SecretError {
     /// There is nothing in it.
     #[error("the secret is empty")]
     Empty,
-    /// More than 64 KiB.
-    #[error("this is no secret: it is larger than 64 KiB")]
+    /// More than 4 KiB.
+    #[error("this is no secret: it is larger than 4 KiB")]
     TooLarge,
-    /// Not UTF-8.
-    #[error("this is no secret: it is not UTF-8")]
-    NotUtf8,
+    /// Entra's secrets are printable ASCII; anything else is another file, or two lines.
+    #[error("this is no secret: it is not one line of printable ASCII characters")]
+    NotOneWord,
 }
 
 /// A path or the name of a variable, unless it looks like the secret itself.
@@ -133,17 +134,17 @@ pub(super) fn read_file(path: &Path) -> Result<SecretFile, SecretError> {
     Ok(SecretFile { secret: from_bytes(bytes)?, mode: metadata.mode(), owner: metadata.uid() })
 }
 
-pub(super) fn from_bytes(mut bytes: Vec<u8>) -> Result<SecretString, SecretError> {
-    let secret = if bytes.len() > SECRET_BYTES_MAX {
-        Err(SecretError::TooLarge)
-    } else {
-        std::str::from_utf8(&bytes).map_err(|_| SecretError::NotUtf8).and_then(|text| {
-            let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
-            if text.trim().is_empty() { Err(SecretError::Empty) } else { Ok(SecretString::from(text)) }
-        })
-    };
-    bytes.zeroize();
-    secret
+pub(super) fn from_bytes(bytes: Vec<u8>) -> Result<SecretString, SecretError> {
+    let bytes = Zeroizing::new(bytes);
+    if bytes.len() > SECRET_BYTES_MAX {
+        return Err(SecretError::TooLarge);
+    }
+    let word = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).trim_ascii();
+    match std::str::from_utf8(word) {
+        Ok("") => Err(SecretError::Empty),
+        Ok(text) if text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(SecretString::from(text)),
+        Ok(_) | Err(_) => Err(SecretError::NotOneWord),
+    }
 }
 
 impl SecretFile {
@@ -171,16 +172,33 @@ mod tests {
     use secrecy::ExposeSecret;
 
     #[test]
-    fn one_line_break_at_the_end_is_not_part_of_a_secret() {
+    fn a_secret_is_read_without_what_editors_put_around_it() {
         let read = |bytes: &[u8]| from_bytes(bytes.to_vec()).map(|secret| secret.expose_secret().to_owned());
-        assert_eq!(read(b"s3cret\n").unwrap(), "s3cret");
-        assert_eq!(read(b"s3cret\r\n").unwrap(), "s3cret");
-        assert_eq!(read(b"s3cret\n\n").unwrap(), "s3cret\n");
-        assert_eq!(read(b" s3cret ").unwrap(), " s3cret ");
-        assert!(matches!(read(b""), Err(SecretError::Empty)));
-        assert!(matches!(read(b"\n"), Err(SecretError::Empty)));
-        assert!(matches!(read(b"\xff"), Err(SecretError::NotUtf8)));
-        assert!(matches!(read(&vec![b'x'; 70_000]), Err(SecretError::TooLarge)));
+        for content in ["s3.cr~t", "s3.cr~t\n", "s3.cr~t\r\n", "  s3.cr~t\t\n\n", "\u{feff}s3.cr~t\n"] {
+            assert_eq!(read(content.as_bytes()).unwrap(), "s3.cr~t", "{content:?}");
+        }
+        for nothing in [&b""[..], b"\n", b" \r\n"] {
+            assert!(matches!(read(nothing), Err(SecretError::Empty)));
+        }
+        for other in [&b"one-canary\ntwo-canary\n"[..], b"canary with spaces", b"canary\xff"] {
+            let error = read(other).unwrap_err();
+            assert!(matches!(error, SecretError::NotOneWord) && !error.to_string().contains("canary"));
+        }
+        assert!(matches!(read(&vec![b'x'; 5_000]), Err(SecretError::TooLarge)));
+    }
+
+    #[test]
+    fn what_is_not_there_or_no_file_is_an_error_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let gone = Credential::SecretFile(dir.path().join("gone"));
+        assert!(matches!(read(&gone), Err(SecretError::Missing(_))));
+        let directory = Credential::SecretFile(dir.path().to_owned());
+        assert!(matches!(read(&directory), Err(SecretError::Unreadable { .. })));
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(matches!(read(&Credential::SecretFile(pipe)), Err(SecretError::Unreadable { .. })));
+        let unset = Credential::SecretEnv("PRESENCED_TEST_NO_SUCH_VARIABLE".to_owned());
+        assert!(matches!(read(&unset), Err(SecretError::NotSet(_))));
     }
 
     #[test]

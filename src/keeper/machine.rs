@@ -9,7 +9,7 @@ use super::diff::{Counts, Diff, HeadDiff, LaneDiff, SessionDiff};
 use super::event::{Because, Event, Input, OnRemove, Output, RestoredLane};
 use super::funding::{self, Load};
 use super::id::{ClientId, LaneIx, LaneKey, SessionIx, UserId};
-use super::lane::{Lane, Outbox, Step, Urgency};
+use super::lane::{Lane, Outbox, Step, Turn};
 use super::outcome::Outcome;
 use super::plan::{LaneHead, Quota};
 use super::time::MonoTime;
@@ -50,9 +50,6 @@ struct App {
     waiting: BTreeSet<Turn>,
     served: u64,
 }
-
-/// A lane's place in the queue for the budget that it shares: how urgent it is, when it was served last.
-pub(super) type Turn = (Urgency, u64, LaneIx);
 
 /// A plan that is being taken in.
 #[derive(Debug)]

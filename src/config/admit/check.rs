@@ -94,7 +94,7 @@ fn advice(error: &SecretError) -> &'static str {
         SecretError::Forbidden(_) => "run the check as the daemon's user, or with --no-environment",
         SecretError::NotSet(_) => "set it in the service's environment",
         SecretError::Unreadable { .. } => "it must be a regular file",
-        SecretError::Empty | SecretError::TooLarge | SecretError::NotUtf8 => {
+        SecretError::Empty | SecretError::TooLarge | SecretError::NotOneWord => {
             "write the value of the client secret into it, and nothing else"
         }
     }

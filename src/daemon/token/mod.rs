@@ -3,9 +3,9 @@
 //! This module never decides when to fetch, never repeats a fetch, never logs, and never shows a secret or a token.
 
 mod client_secret;
+mod credential;
 mod failure;
 mod reply;
-mod secret;
 mod source;
 #[cfg(test)]
 mod tests;

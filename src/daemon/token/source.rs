@@ -10,9 +10,10 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 use uuid::Uuid;
 
+use super::credential::{Place, fingerprint};
 use super::reply::{self, Asked};
-use super::secret::{self, Place, SecretError};
 use super::{Fingerprint, TokenDetail, TokenReply, client_secret};
+use crate::config::secret::{self, SecretError};
 use crate::config::settings::{App, Credential, Network};
 use crate::daemon::network::exchange::{self, CLIENT_REQUEST_ID, Exchange, Limits};
 use crate::daemon::network::{Cause, NetworkError, Way};
@@ -84,7 +85,7 @@ impl TokenSource {
     /// A fingerprint of the credential as it stands now; `None` when it cannot be read, or is none. Reads a small file.
     #[must_use]
     pub fn fingerprint(&self) -> Option<Fingerprint> {
-        secret::read(&self.credential).ok().map(|secret| secret::fingerprint(&secret))
+        secret::read(&self.credential).ok().map(|secret| fingerprint(&secret))
     }
 
     fn request(&self, secret: &SecretString, id: Uuid) -> Result<Request, url::ParseError> {
@@ -98,7 +99,6 @@ impl TokenSource {
     }
 
     fn no_secret(&self, error: &SecretError) -> TokenReply {
-        let place = Place(&self.credential);
         let advice = match &self.credential {
             Credential::SecretFile(_) => {
                 "put the secret's value on one line into that file, and let the daemon's user read it; it is tried \
@@ -108,7 +108,7 @@ impl TokenSource {
         };
         let detail = TokenDetail {
             error: "no credential".to_owned(),
-            meaning: format!("{place}: {error}"),
+            meaning: format!("{error} ({})", Place(&self.credential)),
             advice: advice.to_owned(),
             ..TokenDetail::default()
         };

@@ -103,7 +103,7 @@ async fn the_secret_is_read_again_at_each_fetch() {
     let reply = fetch(&source, LONG).await;
     assert_eq!(reply.answer, failed(TokenFailure::Rejected, None));
     let detail = reply.detail.unwrap();
-    assert!(detail.meaning.contains("contoso.secret: No such file"), "{detail:?}");
+    assert!(detail.meaning.contains("contoso.secret does not exist"), "{detail:?}");
     assert!(detail.advice.contains("let the daemon's user read it"), "{detail:?}");
     assert!(server.is_idle(), "a request without a secret");
 }
@@ -125,7 +125,9 @@ async fn a_secret_comes_from_the_environment_too() {
     let sent = url::form_urlencoded::parse(form.as_bytes()).find(|(key, _)| key == "client_secret");
     assert_eq!(sent.unwrap().1, value);
     let detail = fetch(&unset, LONG).await.detail.unwrap();
-    assert_eq!(detail.meaning, "secret_env PRESENCED_TEST_NO_SUCH_VARIABLE: not set");
+    assert!(
+        detail.meaning.starts_with("the environment variable PRESENCED_TEST_NO_SUCH_VARIABLE is not set")
+    );
 }
 
 #[tokio::test]

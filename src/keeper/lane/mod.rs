@@ -13,7 +13,6 @@ use super::budget::Budget;
 use super::event::{Event, OnRemove, Output};
 use super::funding::{self, Load};
 use super::id::{LaneIx, LaneKey, SessionIx, Slot, UserId};
-use super::machine::Turn;
 use super::plan::LaneHead;
 use super::session::{Fate, Need, PHASES, Session, phase_index};
 use super::snapshot::Phase;
@@ -21,7 +20,7 @@ use super::time::MonoTime;
 use super::token::Token;
 use super::trouble::Standing;
 
-pub(super) use pick::{Step, Urgency};
+pub(super) use pick::{Step, Turn};
 
 /// What goes out of the keeper.
 pub(super) type Outbox = VecDeque<Output>;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::agenda::Queue;
 use super::super::budget::Budget;
 use super::super::event::{Call, Event, Output, Record, Request};
-use super::super::id::{Generation, Slot};
+use super::super::id::{Generation, LaneIx, Slot};
 use super::super::presence::{Expiration, Wish};
 use super::super::session::{Asked, Fate, Need};
 use super::super::snapshot::Phase;
@@ -45,6 +45,8 @@ pub(in super::super) enum Step {
 
 /// How urgent a request is: rank, then the key of its queue. Smaller goes first.
 pub(in super::super) type Urgency = (u8, MonoTime);
+/// A lane's place in the queue for the budget that it shares: how urgent it is, when it was served last.
+pub(in super::super) type Turn = (Urgency, u64, LaneIx);
 
 impl Lane {
     /// The next thing to do. `turn` says whether the shared budget, where it is short, is this lane's to spend.
