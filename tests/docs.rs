@@ -213,7 +213,7 @@ fn the_names_of_log_events_are_read_from_the_sources() {
 fn the_readme_names_the_exit_codes_that_there_are() {
     let readme = read("README.md");
     let told: Vec<u8> = table(&readme, "exit code").iter().map(|row| row[0].parse().unwrap()).collect();
-    assert_eq!(told, [0, exit::FAILURE, exit::USAGE, exit::BUG, exit::CONFIG]);
+    assert_eq!(told, [0, exit::FAILURE, exit::USAGE, exit::NO, exit::BUG, exit::CONFIG]);
 }
 
 #[test]
@@ -234,14 +234,17 @@ fn the_login_errors_in_the_readme_are_known_to_the_daemon() {
     }
 }
 
-/// Every place under `src`, `tests` and so on that a document names in backticks, and every link to a file.
+/// Every place under `src`, `tests` and so on that a document names in backticks or in a shell block, and every link to a
+/// file.
 fn places(text: &str) -> BTreeSet<String> {
     const ROOTS: [&str; 7] =
         ["src/", "tests/", "benches/", "systemd/", ".ci/", "config.example.toml", "deny.toml"];
     let named = spans(text).into_iter().filter(|span| ROOTS.iter().any(|root| span.starts_with(root)));
+    let installed = blocks(text, "sh").into_iter().flat_map(str::split_whitespace);
+    let installed = installed.filter(|word| ROOTS.iter().any(|root| word.starts_with(root)));
     let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let links = links.filter(|link| !link.contains("://") && !link.starts_with('#'));
-    named.chain(links).map(|place| place.split('#').next().unwrap().to_owned()).collect()
+    named.chain(installed).chain(links).map(|place| place.split('#').next().unwrap().to_owned()).collect()
 }
 
 /// The files of the code map: a line that ends in `/` names a folder, and the indented ones below it what is in it.
