@@ -299,6 +299,26 @@ fn every_place_that_a_document_names_is_there() {
     }
 }
 
+/// What a link to this heading says: `#when-the-file-is-broken`.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-'));
+    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+}
+
+#[test]
+fn every_link_to_a_heading_leads_to_one() {
+    let readme = read("README.md");
+    let prose = readme.split("```").step_by(2).flat_map(str::lines);
+    let headings: BTreeSet<String> = prose
+        .filter_map(|line| Some(anchor(line.strip_prefix('#')?.trim_start_matches('#').trim())))
+        .collect();
+    let links = readme.split("](#").skip(1).filter_map(|rest| rest.split(')').next());
+    let links: BTreeSet<String> = links.map(str::to_owned).collect();
+    assert!(links.len() > 10, "{links:?}");
+    let dead: Vec<_> = links.difference(&headings).collect();
+    assert!(dead.is_empty(), "{dead:?} of {headings:?}");
+}
+
 #[test]
 fn the_code_map_has_every_source_but_tests() {
     let mapped = mapped(&read("ARCHITECTURE.md"));
