@@ -1,13 +1,17 @@
 //! Wires the rooms together, one file a subcommand.
 
 pub mod check;
+pub mod demo;
 pub mod run;
 pub mod sandbox;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+/// Where the config is when nothing says otherwise.
+const DEFAULT_CONFIG: &str = "/etc/presenced/config.toml";
 
 /// What the process ends with. Scripts and unit files depend on these.
 pub mod exit {
@@ -15,6 +19,8 @@ pub mod exit {
     pub const FAILURE: u8 = 1;
     /// Wrong usage.
     pub const USAGE: u8 = 2;
+    /// The answer is no.
+    pub const NO: u8 = 3;
     /// A bug.
     pub const BUG: u8 = 70;
     /// A config that is not admitted.
@@ -25,15 +31,9 @@ pub mod exit {
 #[derive(Parser, Debug)]
 #[command(name = "presenced", version, about, max_term_width = 100)]
 pub struct Cli {
-    /// The config file
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH",
-        env = "PRESENCED_CONFIG",
-        default_value = "/etc/presenced/config.toml"
-    )]
-    pub config: PathBuf,
+    /// The config file [default: /etc/presenced/config.toml; demo: the example, compiled in]
+    #[arg(long, global = true, value_name = "PATH", env = "PRESENCED_CONFIG")]
+    pub config: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -44,6 +44,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the daemon, in the foreground
     Run(run::RunArgs),
+    /// Watch sessions being kept, without any set-up
+    Demo(demo::DemoArgs),
     /// Say everything that is wrong with the config, without touching the network
     Check(check::CheckArgs),
     /// Serve the Graph sandbox alone, for any client
@@ -56,9 +58,12 @@ impl Cli {
     /// # Errors
     /// What went wrong and has no exit code of its own: a failure at run time.
     pub fn run(self) -> anyhow::Result<ExitCode> {
+        let config = self.config.as_deref();
+        let installed = config.unwrap_or(Path::new(DEFAULT_CONFIG));
         match self.command {
-            Command::Run(args) => run::run(&self.config, &args),
-            Command::Check(args) => check::run(&self.config, &args),
+            Command::Run(args) => run::run(installed, &args),
+            Command::Demo(args) => demo::run(config, &args),
+            Command::Check(args) => check::run(installed, &args),
             Command::Sandbox(args) => sandbox::run(args),
         }
     }

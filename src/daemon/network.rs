@@ -78,6 +78,8 @@ pub(super) struct Way {
     /// Who is to be reached, as `host:port`.
     target: String,
     plain: bool,
+    /// This machine itself: no proxy is ever the way there.
+    loopback: bool,
     via: Option<Via>,
     /// A proxy variable that is set, and that `proxy = "none"` says not to use.
     ignored: Option<&'static str>,
@@ -104,12 +106,12 @@ impl Way {
         network: &Network,
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, NetworkError> {
-        let direct = is_loopback(target);
+        let loopback = is_loopback(target);
         let variable = proxy_variables(target)
             .iter()
             .find_map(|&name| env(name).filter(|value| !value.is_empty()).map(|value| (name, value)));
         let (via, ignored) = match (&network.proxy, variable) {
-            _ if direct => (None, None),
+            _ if loopback => (None, None),
             (Proxy::None, variable) => (None, variable.map(|(name, _)| name)),
             (Proxy::Env, None) => (None, None),
             (Proxy::Env, Some((from, value))) => {
@@ -127,6 +129,7 @@ impl Way {
         Ok(Self {
             target: format!("{host}:{port}"),
             plain: target.scheme() == "http",
+            loopback,
             via,
             ignored,
             ca_file: network.ca_file.clone(),
@@ -240,7 +243,7 @@ fn read_authorities(path: &Path) -> Result<Vec<Certificate>, NetworkError> {
     for (at, der) in rustls_pki_types::CertificateDer::pem_slice_iter(&pem).enumerate() {
         let der = der.map_err(|error| no_certificates(error.to_string()))?;
         authorities.push(Certificate::from_der(&der).map_err(NetworkError::Tls)?);
-        store.add(der).map_err(|error| no_certificates(format!("certificate {}: {error}", at + 1)))?;
+        store.add(der).map_err(|_| no_certificates(format!("certificate {} in it is none", at + 1)))?;
     }
     if authorities.is_empty() {
         return Err(no_certificates("no certificate in it".to_owned()));

@@ -15,6 +15,7 @@ mod machine;
 pub mod outcome;
 pub mod plan;
 pub mod presence;
+mod recent;
 mod session;
 pub mod snapshot;
 pub mod time;

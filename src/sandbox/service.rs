@@ -193,6 +193,18 @@ impl Service {
         own.preferred = preferred.map(|(state, length)| (state, now + length));
     }
 
+    /// What others see of a user, without a request.
+    #[must_use]
+    pub fn shown(&self, now: MonoTime, tenant: Uuid, user: Uuid) -> Shown {
+        self.directory.get(tenant, user).map_or(Shown::OFFLINE, |user| user.shown(now))
+    }
+
+    /// Requests of all kinds that have come in, those for tokens included.
+    #[must_use]
+    pub const fn asked(&self) -> u64 {
+        self.number + self.token_number
+    }
+
     /// The tenant, where there was only one so far.
     #[must_use]
     pub fn only_tenant(&self) -> Option<Uuid> {

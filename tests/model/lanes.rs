@@ -65,3 +65,24 @@ fn a_lane_in_trouble_moves_no_request_of_another() {
         assert!(sent == calm, "the others were moved by {trouble}");
     }
 }
+
+#[test]
+fn an_outage_costs_at_most_half_as_much_again_and_ten() {
+    for (sessions, minutes) in [(1, 60), (40, 60), (5_000, 10)] {
+        for outage in [json!({"status": 503}), json!({"hang": true}), json!({"reset": true})] {
+            let mut world = World::new(1, Options::default(), WIRE);
+            let plan = Plan::new(vec![lane(1, sessions, PresenceState::Available, Quota::PRESENCE)]);
+            world.reload(plan);
+            // Whole periods, so that a window of five minutes holds two renewals of each session.
+            world.run_for(Duration::from_secs(901));
+            let normal = 2.0 * sessions as f64;
+            world.service.patch_faults(world.now, json!({"outage": outage})).unwrap();
+            world.run_for(Duration::from_secs(minutes * 60));
+            let peak = world.service.report(world.now).lanes[0].peak_five_minutes;
+            assert!(peak as f64 <= 1.5 * normal + 10.0, "{peak} requests, normal {normal}, {outage}");
+            world.service.patch_faults(world.now, json!({"outage": null})).unwrap();
+            world.run_for(Duration::from_secs(600));
+            assert_eq!(world.keeper.snapshot(world.now).lanes[0].held as usize, sessions);
+        }
+    }
+}

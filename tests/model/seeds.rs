@@ -95,7 +95,7 @@ impl Seed {
                 tenant: Guid::from_u128(u128::from(lane) + 1),
                 client: Guid::from_u128(client),
             };
-            let most = (self.quota.per_second() * 150.0) as u64;
+            let most = u64::from(self.quota.requests) * 150 / self.quota.per.as_secs();
             let count = self.chance.range(1, most.clamp(2, 200));
             let sessions = (0..count).map(|_| self.session()).collect();
             plan.push(LanePlan { key, head: LaneHead { name: "app".into(), quota: self.quota }, sessions });
@@ -113,11 +113,11 @@ impl Seed {
             let chance = &mut self.chance;
             lane.sessions.retain(|_| !chance.one_in(10));
         }
-        for at in 0..lanes.len() {
+        for lane in &mut lanes {
             for _ in 0..self.chance.range(0, 6) {
                 let session = self.session();
-                lanes[at].sessions.retain(|s| s.user != session.user);
-                lanes[at].sessions.push(session);
+                lane.sessions.retain(|s| s.user != session.user);
+                lane.sessions.push(session);
             }
         }
         Plan::new(lanes)
@@ -237,7 +237,7 @@ impl Seed {
         let sessions = self.world.plan.len();
         let slack = Duration::from_secs_f64(200.0 + 3.0 * sessions as f64 / self.quota.per_second());
         self.world.run_for(slack + Duration::from_secs(700));
-        let users: BTreeSet<UserId> = (0..400).map(|n| Guid::from_u128(n)).collect();
+        let users: BTreeSet<UserId> = (0..400).map(Guid::from_u128).collect();
         for lane in 0..self.lanes {
             for client in [1_000, 1_001] {
                 let tenant = Guid::from_u128(u128::from(lane) + 1);

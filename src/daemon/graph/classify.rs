@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
-use super::super::network::answer::retry_after;
+use crate::daemon::network::answer::retry_after;
 use crate::keeper::{Call, Loss, Outcome, Refusal};
 
 /// What became of a call, by the status and the headers of its answer. `wall` is the wall time now.
@@ -39,7 +39,7 @@ fn lost(status: u16, headers: &HeaderMap, wall: SystemTime) -> Outcome {
 }
 
 /// Whether a `WWW-Authenticate` header says that the token lacks claims (continuous access evaluation).
-pub(super) fn challenged(headers: &HeaderMap) -> bool {
+fn challenged(headers: &HeaderMap) -> bool {
     let mut values = headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
     values.any(|value| value.contains("insufficient_claims"))
 }

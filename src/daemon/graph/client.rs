@@ -10,7 +10,7 @@ use reqwest::{Method, Request};
 use uuid::Uuid;
 
 use super::classify::classify;
-use super::fault::Fault;
+use super::fault::{self, Fault};
 use super::wire::Wire;
 use super::{Answer, Detail};
 use crate::config::settings::{App, Network};
@@ -105,6 +105,7 @@ impl GraphClient {
                         request_id: fault.request_id,
                         client_request_id: id.to_string(),
                         cause: fault.cause,
+                        advice: fault::advice(outcome),
                     })
                 });
                 Answer { outcome, detail }

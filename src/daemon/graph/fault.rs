@@ -4,7 +4,8 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION};
 use serde_json::Value;
 use url::Url;
 
-use super::super::network::answer::shown;
+use crate::daemon::network::answer::shown;
+use crate::keeper::{Outcome, Refusal};
 
 /// Graph's `request-id` header.
 const REQUEST_ID: &str = "request-id";
@@ -33,8 +34,8 @@ impl Fault {
     pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8], secret: &str) -> Self {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let envelope: Value = serde_json::from_slice(body).unwrap_or_default();
-        let find = |key| first(&envelope["error"], key).and_then(|text| shown(text, &[secret]));
-        let request_id = header(REQUEST_ID).and_then(|id| shown(id, &[secret]));
+        let find = |key| first(&envelope["error"], key).and_then(|text| shown(text, secret));
+        let request_id = header(REQUEST_ID).and_then(|id| shown(id, secret));
         let is_html = header(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.contains("html"));
         Self {
             code: find("code"),
@@ -56,6 +57,29 @@ impl Fault {
     }
 }
 
+/// What to do about an outcome, where someone has to.
+///
+/// Source of the permission and of who has presence: the pages on `setPresence` and on the presence resource.
+pub(super) const fn advice(outcome: Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Granted | Outcome::Throttled { .. } | Outcome::Lost { .. } => None,
+        Outcome::TokenRejected | Outcome::Refused(Refusal::Unauthorized) => Some(
+            "a new token is fetched; if that does not help, see that the app is enabled and has the application \
+             permission Presence.ReadWrite.All with admin consent",
+        ),
+        Outcome::Refused(Refusal::Forbidden) => Some(
+            "grant the app the application permission Presence.ReadWrite.All with admin consent; if others are \
+             granted, see that this user has a Teams licence and is no guest",
+        ),
+        Outcome::Refused(Refusal::NotFound) => {
+            Some("check the user's object id, and that the user is in the app's tenant")
+        }
+        Outcome::Refused(Refusal::BadRequest | Refusal::Other(_)) => {
+            Some("presenced and Graph do not understand each other: please report it with the request id")
+        }
+    }
+}
+
 /// The outermost non-empty text of that name in an error and the errors inside of it.
 fn first<'a>(error: &'a Value, key: &str) -> Option<&'a str> {
     let inner = |error: &&'a Value| {
@@ -69,7 +93,7 @@ fn first<'a>(error: &'a Value, key: &str) -> Option<&'a str> {
 
 /// Of the place to go to only the host is shown: the rest may hold anything.
 fn redirected(location: Option<&str>) -> String {
-    let host = location.and_then(|place| Url::parse(place).ok()).and_then(|url| shown(url.host_str()?, &[]));
+    let host = location.and_then(|place| Url::parse(place).ok()).and_then(|url| shown(url.host_str()?, ""));
     let to = host.map(|host| format!(" to {host}")).unwrap_or_default();
     format!(
         "a redirect{to}, which is never followed; look for a portal or a gateway on the way, and check the app's cloud"

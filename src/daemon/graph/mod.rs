@@ -6,6 +6,8 @@
 mod classify;
 mod client;
 mod fault;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use client::GraphClient;
@@ -36,4 +38,6 @@ pub struct Detail {
     pub client_request_id: String,
     /// What went wrong on the way and what to do, where it was not Graph that said no.
     pub cause: Option<String>,
+    /// What to do where Graph said no and someone has to mend it, should it go on.
+    pub advice: Option<&'static str>,
 }

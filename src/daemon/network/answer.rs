@@ -27,9 +27,10 @@ pub(in crate::daemon) fn retry_after(headers: &HeaderMap, wall: SystemTime) -> O
 }
 
 /// A text out of an answer, fit to be shown: no control characters and none that turn the direction of writing, at
-/// most 200 characters. `None` when nothing is left, or when it holds one of `secrets`.
-pub(in crate::daemon) fn shown(text: &str, secrets: &[&str]) -> Option<String> {
-    if secrets.iter().any(|secret| !secret.is_empty() && text.contains(secret)) {
+/// most 200 characters. `None` when nothing is left, or when it holds `secret`, percent-encoded or not; an empty secret
+/// is none.
+pub(in crate::daemon) fn shown(text: &str, secret: &str) -> Option<String> {
+    if !secret.is_empty() && (text.contains(secret) || decoded(text).contains(secret)) {
         return None;
     }
     let mut out = String::new();
@@ -50,6 +51,25 @@ pub(in crate::daemon) fn shown(text: &str, secrets: &[&str]) -> Option<String> {
         out.push('…');
     }
     (!out.is_empty()).then_some(out)
+}
+
+/// A text without percent-encoding.
+fn decoded(text: &str) -> String {
+    let mut pieces = text.split('%');
+    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        match piece.get(..2).and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(byte) => {
+                bytes.push(byte);
+                bytes.extend_from_slice(&piece.as_bytes()[2..]);
+            }
+            None => {
+                bytes.push(b'%');
+                bytes.extend_from_slice(piece.as_bytes());
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Control characters, separators of lines, marks of direction, and what has no width.
@@ -104,18 +124,22 @@ mod tests {
 
     #[test]
     fn a_text_is_shown_without_what_could_fool_a_reader() {
-        assert_eq!(shown("a\r\nb\t\u{1b}[31mc\u{202e}d", &[]).as_deref(), Some("a b [31mc d"));
-        assert_eq!(shown(" \n\u{0}", &[]), None);
-        let long = shown(&"ä".repeat(5_000), &[]).unwrap();
+        assert_eq!(shown("a\r\nb\t\u{1b}[31mc\u{202e}d", "").as_deref(), Some("a b [31mc d"));
+        assert_eq!(shown(" \n\u{0}", ""), None);
+        let long = shown(&"ä".repeat(5_000), "").unwrap();
         assert_eq!(long.chars().count(), 200);
         assert!(long.ends_with('…'));
-        assert_eq!(shown(&"ab ".repeat(100_000), &[]).unwrap().chars().count(), 200);
-        assert_eq!(shown(&"x".repeat(200), &[]).unwrap(), "x".repeat(200));
+        assert_eq!(shown(&"ab ".repeat(100_000), "").unwrap().chars().count(), 200);
+        assert_eq!(shown(&"x".repeat(200), "").unwrap(), "x".repeat(200));
     }
 
     #[test]
     fn a_text_with_a_secret_in_it_is_not_shown() {
-        assert_eq!(shown("you sent s3cret to me", &["s3cret"]), None);
-        assert_eq!(shown("you sent nothing", &["", "s3cret"]).as_deref(), Some("you sent nothing"));
+        for text in ["you sent s3c+~t to me", "s3c%2B~t", "100%&x=s3c%2b%7Et&y", "%s3c+~t%"] {
+            assert_eq!(shown(text, "s3c+~t"), None, "{text}");
+        }
+        for text in ["you sent nothing", "100 % of s3c", "%", "%%%zz%é"] {
+            assert_eq!(shown(text, "s3c+~t").as_deref(), Some(text));
+        }
     }
 }

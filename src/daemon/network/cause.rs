@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustls::{CertificateError, Error as TlsError};
 
 use super::Way;
@@ -60,7 +61,7 @@ impl Way {
             Trouble::Tls(error) => self.tls(&peer, error),
             Trouble::Io(error) => self.io(&peer, error),
             Trouble::ConnectTime => self.direct(
-                format!("no connection to {peer} within {} s", super::CONNECT_TIME.as_secs()),
+                format!("no connection to {} within {} s", self.route(), super::CONNECT_TIME.as_secs()),
                 "check the firewall and the network",
             ),
             Trouble::Other => Cause {
@@ -73,9 +74,17 @@ impl Way {
     /// Why a request that had `time` brought no answer.
     pub(in crate::daemon) fn silence(&self, time: Duration) -> Cause {
         self.direct(
-            format!("no answer from {} within {:.1} s", self.target, time.as_secs_f64()),
+            format!("no answer from {} within {:.1} s", self.route(), time.as_secs_f64()),
             "check the network, and the service's health page",
         )
+    }
+
+    /// The target, and the proxy that leads there.
+    fn route(&self) -> String {
+        match &self.via {
+            Some(via) => format!("{} through the proxy {via}", self.target),
+            None => self.target.clone(),
+        }
     }
 
     fn proxy_says(&self, what: &str, advice: &str) -> Cause {
@@ -87,6 +96,7 @@ impl Way {
     fn direct(&self, what: String, advice: &str) -> Cause {
         let advice = match (&self.via, self.ignored) {
             (Some(_), _) => advice.to_owned(),
+            (None, _) if self.loopback => advice.to_owned(),
             (None, Some(variable)) => {
                 format!("{advice}; {variable} is set but not used: [network] proxy = \"env\" uses it")
             }
@@ -107,7 +117,7 @@ impl Way {
             | io::ErrorKind::TimedOut => {
                 self.direct(format!("no way to {peer}: {error}"), "check the network")
             }
-            _ if matches!(error.raw_os_error(), Some(EMFILE | ENFILE)) => Cause {
+            _ if matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE)) => Cause {
                 what: format!("no connection to {peer}: {error}"),
                 advice: "raise the limit of open files (LimitNOFILE= in the unit)".to_owned(),
             },
@@ -118,20 +128,31 @@ impl Way {
         }
     }
 
+    /// How a CA comes to be trusted.
+    fn trust(&self) -> String {
+        match &self.ca_file {
+            None => "if your network inspects TLS, or a private CA signs for this host, set [network] ca_file to that \
+                     CA's certificate (PEM)"
+                .to_owned(),
+            Some(file) => format!(
+                "its CA is neither among the system's nor in [network] ca_file {}: add it there",
+                file.display()
+            ),
+        }
+    }
+
     fn tls(&self, peer: &str, error: &TlsError) -> Cause {
         use CertificateError as C;
         let (what, advice) = match error {
-            TlsError::InvalidCertificate(C::UnknownIssuer) => (
-                format!("certificate of {peer} not trusted: unknown issuer"),
-                match &self.ca_file {
-                    None => "if your network inspects TLS, or a private CA signs for this host, set [network] ca_file \
-                             to that CA's certificate (PEM)"
-                        .to_owned(),
-                    Some(file) => format!(
-                        "its CA is neither among the system's nor in [network] ca_file {}: add it there",
-                        file.display()
-                    ),
-                },
+            TlsError::InvalidCertificate(C::UnknownIssuer) => {
+                (format!("certificate of {peer} not trusted: unknown issuer"), self.trust())
+            }
+            // What a CA that was made anew under its old name looks like.
+            TlsError::InvalidCertificate(C::BadSignature) => (
+                format!(
+                    "certificate of {peer} not trusted: its issuer has the name of a known CA, and another key"
+                ),
+                self.trust(),
             ),
             TlsError::InvalidCertificate(C::NotValidForName) => (
                 format!("the certificate that {peer} shows is for another name"),
@@ -143,12 +164,12 @@ impl Way {
             ),
             TlsError::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => (
                 format!("certificate of {peer} expired"),
-                "check this machine's clock; if it is right, the certificate must be renewed there".to_owned(),
+                "check this machine's clock; if it is right, the certificate must be renewed there"
+                    .to_owned(),
             ),
-            TlsError::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => (
-                format!("certificate of {peer} not valid yet"),
-                "check this machine's clock".to_owned(),
-            ),
+            TlsError::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
+                (format!("certificate of {peer} not valid yet"), "check this machine's clock".to_owned())
+            }
             TlsError::InvalidMessage(_) => (
                 format!("what answers as {peer} does not speak TLS"),
                 "check the address and the port, and what answers in its place".to_owned(),
@@ -161,10 +182,6 @@ impl Way {
         Cause { what, advice }
     }
 }
-
-/// `EMFILE` and `ENFILE` of Linux: too many open files, here or on the whole machine.
-const EMFILE: i32 = 24;
-const ENFILE: i32 = 23;
 
 // The type of these errors is private to hyper-util, so that only their texts tell them apart; the tests of this
 // module hold it to them.
@@ -221,11 +238,42 @@ fn root(error: &reqwest::Error) -> String {
     links(error).last().map(ToString::to_string).unwrap_or_default()
 }
 
-/// The first names of a certificate.
+/// The first names of a certificate, which rustls gives as `DnsName("graph.example")`.
 fn names(presented: &[String]) -> String {
-    match presented {
-        [] => "no name at all".to_owned(),
-        [a, b, c, _, ..] => format!("{a}, {b}, {c} and others"),
-        few => few.join(", "),
+    let name = |at: usize| presented[at].split('"').nth(1).unwrap_or(&presented[at]);
+    match presented.len() {
+        0 => "no name at all".to_owned(),
+        1 => name(0).to_owned(),
+        2 => format!("{} and {}", name(0), name(1)),
+        _ => format!("{}, {} and others", name(0), name(1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::network::testing::direct;
+
+    #[test]
+    fn a_certificate_is_told_by_its_first_names() {
+        let presented =
+            ["DnsName(\"a.test\")", "IpAddress(127.0.0.1)", "DnsName(\"c.test\")"].map(str::to_owned);
+        let told = [0, 1, 2, 3].map(|count| names(&presented[..count]));
+        let expected = [
+            "no name at all",
+            "a.test",
+            "a.test and IpAddress(127.0.0.1)",
+            "a.test, IpAddress(127.0.0.1) and others",
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_shortage_of_this_machine_is_not_blamed_on_the_network() {
+        let way = Way::to(&"https://graph.test".parse().unwrap(), &direct()).unwrap();
+        let cause = way.io("graph.test:443", &Errno::MFILE.into()).to_string();
+        assert!(cause.contains("open files") && cause.contains("LimitNOFILE="), "{cause}");
+        let cause = way.io("graph.test:443", &Errno::NETUNREACH.into()).to_string();
+        assert!(cause.contains("no way to graph.test:443: Network"), "{cause}");
     }
 }

@@ -79,3 +79,43 @@ pub(in crate::daemon) fn guid_header(id: Uuid) -> HeaderValue {
     let mut buffer = Uuid::encode_buffer();
     HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer)).expect("hexadecimal digits and hyphens")
 }
+
+#[cfg(test)]
+mod tests {
+    use reqwest::Method;
+
+    use super::*;
+    use crate::daemon::network::Way;
+    use crate::daemon::network::testing::{LONG, Script, Server, direct};
+
+    async fn body(script: Script, limits: Limits) -> Option<String> {
+        let server = Server::plain(vec![script]).await;
+        let url = server.url("http").parse().unwrap();
+        let http = Way::to(&url, &direct()).unwrap().client().unwrap();
+        let exchange = run(&http, Request::new(Method::GET, url), limits);
+        match timeout(LONG / 2, exchange).await.expect("limits hold") {
+            Exchange::Answered { body, .. } => Some(String::from_utf8(body).unwrap()),
+            Exchange::Broken(_) | Exchange::Silent => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn each_limit_ends_a_body_that_does_not_end_by_itself() {
+        let short = Duration::from_millis(500);
+        let limits = |time, body_time| Limits { time, body_time, max_body: 8 };
+        let hanging = || Script::hold("HTTP/1.1 200 OK\r\ncontent-length: 10737418240\r\n\r\nhead");
+        assert_eq!(body(hanging(), limits(short, LONG)).await.as_deref(), Some("head"));
+        assert_eq!(body(hanging(), limits(LONG, short)).await.as_deref(), Some("head"));
+        let endless = Script::endless("HTTP/1.1 200 OK\r\n\r\n", b"0123456789abcdef");
+        assert_eq!(body(endless, limits(LONG, LONG)).await.as_deref(), Some("01234567"));
+        assert_eq!(body(Script::hold(""), limits(short, LONG)).await, None);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_fits_is_read_to_its_end() {
+        let limits = Limits { time: LONG, body_time: LONG, max_body: 8 };
+        assert_eq!(body(Script::answer(200, "", "01234567"), limits).await.as_deref(), Some("01234567"));
+        assert_eq!(body(Script::answer(200, "", "0123456"), limits).await.as_deref(), Some("0123456"));
+        assert_eq!(body(Script::answer(200, "", ""), limits).await.as_deref(), Some(""));
+    }
+}

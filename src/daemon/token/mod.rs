@@ -7,6 +7,8 @@ mod failure;
 mod reply;
 mod secret;
 mod source;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 

@@ -18,14 +18,17 @@ const LIFETIMES: (Duration, Duration) = (Duration::from_secs(60), Duration::from
 /// The lifetime of a token that has none written on it.
 const LIFETIME_UNKNOWN: Duration = Duration::from_secs(300);
 
+/// Later than every date that HTTP can write: the year 10000.
+const END_OF_DATES: Duration = Duration::from_secs(253_402_300_800);
+
 /// What was asked, for the words about the answer.
 pub(super) struct Asked<'a> {
     /// Where the secret is, as the config says it.
     pub(super) credential: String,
     /// The `client-request-id` that was sent.
     pub(super) id: String,
-    /// What no text may hold: the secret, as it is and as it was sent.
-    pub(super) secrets: [&'a str; 2],
+    /// What no text may hold.
+    pub(super) secret: &'a str,
 }
 
 /// An answer that holds a token. Numbers come as numbers or as strings.
@@ -47,7 +50,7 @@ pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8], asked: &Asked<
     let Ok(Value::Object(said)) = serde_json::from_slice::<Value>(body) else {
         return no_token(status, headers, asked);
     };
-    let text = |key: &str| said.get(key).and_then(Value::as_str).and_then(|text| shown(text, &asked.secrets));
+    let text = |key: &str| said.get(key).and_then(Value::as_str).and_then(|text| shown(text, asked.secret));
     let Some(error) = text("error") else { return no_token(status, headers, asked) };
     let aadsts = number(&said);
     let known = aadsts.and_then(failure::by_number).unwrap_or_else(|| failure::by_name(&error, status));
@@ -115,14 +118,11 @@ fn no_token(status: u16, headers: &HeaderMap, asked: &Asked<'_>) -> TokenReply {
     failed(TokenFailure::Unreachable, wait(headers), detail)
 }
 
-/// `Retry-After`. A date counts from the answer's own `Date`, so that no clock is needed; without one it says nothing.
+/// `Retry-After`. A date counts from the answer's own `Date`, so that no clock is needed; without that it lies in the
+/// past.
 fn wait(headers: &HeaderMap) -> Option<Duration> {
     let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
-    match date {
-        Some(date) => retry_after(headers, date),
-        None => retry_after(headers, SystemTime::UNIX_EPOCH)
-            .filter(|wait| *wait < Duration::from_secs(365 * 24 * 3600)),
-    }
+    retry_after(headers, date.unwrap_or(SystemTime::UNIX_EPOCH + END_OF_DATES))
 }
 
 /// The number of the error: in `error_codes`, or in the description as `AADSTS7000215: ...`.

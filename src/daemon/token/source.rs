@@ -67,12 +67,10 @@ impl TokenSource {
         let limits = Limits { time: timeout, body_time: timeout, max_body: MAX_BODY };
         match exchange::run(&http, request, limits).await {
             Exchange::Answered { status, headers, mut body } => {
-                let encoded: String =
-                    url::form_urlencoded::byte_serialize(secret.expose_secret().as_bytes()).collect();
                 let asked = Asked {
                     credential: Place(&self.credential).to_string(),
                     id: id.to_string(),
-                    secrets: [secret.expose_secret(), &encoded],
+                    secret: secret.expose_secret(),
                 };
                 let reply = reply::read(status, &headers, &body, &asked);
                 body.zeroize();
@@ -136,9 +134,11 @@ fn no_answer(cause: Cause, id: Uuid) -> TokenReply {
 }
 
 fn not_sent(error: &dyn std::error::Error) -> TokenReply {
+    let chain: Vec<_> =
+        std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect();
     let detail = TokenDetail {
         error: "not sent".to_owned(),
-        meaning: error.to_string(),
+        meaning: chain.join(": "),
         advice: "check [network] and the app's cloud".to_owned(),
         ..TokenDetail::default()
     };

@@ -1,19 +1,20 @@
 //! One lane: its sessions and what it has to spend. Lanes know nothing of each other.
 
 mod answer;
+mod intake;
 mod pick;
+mod place;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::agenda::{Agenda, Place, Queue};
+use super::agenda::{Agenda, Queue};
 use super::budget::Budget;
-use super::event::{Event, Lease, OnRemove, Output, Record};
+use super::event::{Event, OnRemove, Output};
 use super::funding::{self, Load};
 use super::id::{LaneIx, LaneKey, SessionIx, Slot, UserId};
 use super::machine::Turn;
-use super::plan::{LaneHead, SessionPlan};
-use super::presence::Wish;
+use super::plan::LaneHead;
 use super::session::{Fate, Need, PHASES, Session, phase_index};
 use super::snapshot::Phase;
 use super::time::MonoTime;
@@ -21,9 +22,6 @@ use super::token::Token;
 use super::trouble::Standing;
 
 pub(super) use pick::{Step, Urgency};
-
-/// How long a user who moves is kept here while the state is not set in the other lane.
-const MOVE_PATIENCE: Duration = Duration::from_secs(300);
 
 /// What goes out of the keeper.
 pub(super) type Outbox = VecDeque<Output>;
@@ -55,7 +53,8 @@ pub(super) struct Lane {
     /// Sessions that the service may hold for us.
     pub(super) owned: u32,
     pub(super) tally: Tally,
-    clears: ClearShare,
+    /// Requests since the last clear.
+    since_clear: u8,
     renew_all: Option<Walk>,
     pub(super) drain: Option<Drain>,
     /// The app is gone from the config: what is left here ends by then.
@@ -94,12 +93,6 @@ pub(super) struct Drain {
     pub(super) clear: bool,
 }
 
-/// Sees to it that clears get their share.
-#[derive(Debug, Default)]
-struct ClearShare {
-    others_since: u8,
-}
-
 impl Lane {
     pub(super) fn new(ix: LaneIx, app: usize, key: LaneKey, head: LaneHead, now: MonoTime) -> Self {
         let budget = Budget::new(head.quota, now);
@@ -122,7 +115,7 @@ impl Lane {
             phases: [0; PHASES],
             owned: 0,
             tally: Tally::default(),
-            clears: ClearShare::default(),
+            since_clear: 0,
             renew_all: None,
             drain: None,
             closes_at: None,
@@ -181,6 +174,13 @@ impl Lane {
         self.by_user.get(&user).copied()
     }
 
+    /// The slots that are taken, ascending.
+    fn slots(&self) -> Vec<Slot> {
+        let mut slots: Vec<Slot> = self.by_user.values().copied().collect();
+        slots.sort_unstable();
+        slots
+    }
+
     /// After which share of its term a session is renewed.
     pub(super) fn fraction(&self, now: MonoTime) -> f64 {
         funding::fraction(self.load, self.budget.rate(now)).max(self.shared_fraction)
@@ -213,235 +213,6 @@ impl Lane {
         result
     }
 
-    /// A place for a new session.
-    fn admit(&mut self, session: Session) -> Slot {
-        self.phases[phase_index(session.phase())] += 1;
-        self.owned += u32::from(session.owned());
-        self.load.add(session.kept_wish().map(Load::of).unwrap_or_default());
-        let user = session.user;
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.sessions[slot.0 as usize] = session;
-                slot
-            }
-            None => {
-                self.sessions.push(session);
-                Slot(
-                    u32::try_from(self.sessions.len() - 1)
-                        .expect("no lane has four thousand million sessions"),
-                )
-            }
-        };
-        self.by_user.insert(user, slot);
-        slot
-    }
-
-    /// Puts a session back as the ledger remembers it, in the slot that it had. Slots come in
-    /// their order; those left out are free.
-    pub(super) fn restore(&mut self, slot: Slot, user: UserId, record: Record, now: MonoTime) {
-        while self.sessions.len() < slot.0 as usize {
-            self.free.push(Slot(u32::try_from(self.sessions.len()).unwrap_or(u32::MAX)));
-            self.sessions.push(Session::new(UserId::default(), None, false, now));
-        }
-        let mut session = Session::new(user, Some(record.wish), true, now);
-        session.lease = record.lease.filter(|lease| lease.sent_at <= now);
-        session.granted_for = session.lease.map(|_| record.wish);
-        session.holds_until = match session.lease {
-            Some(lease) => lease.expires_at(),
-            None => now + super::presence::Expiration::MAX.duration(),
-        };
-        self.phases[phase_index(session.phase())] += 1;
-        self.owned += 1;
-        self.load.add(Load::of(record.wish));
-        debug_assert_eq!(self.sessions.len(), slot.0 as usize, "slots are restored in their order");
-        self.sessions.push(session);
-        self.by_user.insert(user, slot);
-    }
-
-    /// Places what was restored, now that the load of all is known.
-    pub(super) fn restored(&mut self, now: MonoTime) {
-        let sent = self.sessions.iter().filter_map(|session| Some(session.lease?.sent_at));
-        self.budget.resume(sent, now);
-        let slots: Vec<Slot> = self.by_user.values().copied().collect();
-        for slot in slots {
-            self.settle(slot, now);
-        }
-    }
-
-    /// The plan has this session, new or changed.
-    pub(super) fn plan(&mut self, plan: SessionPlan, now: MonoTime) {
-        let Some(slot) = self.slot_of(plan.user) else {
-            let slot = self.admit(Session::new(plan.user, plan.wish, plan.funded, now));
-            self.settle(slot, now);
-            return;
-        };
-        let changed = self.with(slot, |s| {
-            let changed = (s.wish, s.funded, s.fate) != (plan.wish, plan.funded, Fate::Planned);
-            s.wish = plan.wish;
-            s.until = MonoTime::FAR;
-            s.urgent = false;
-            s.funded = plan.funded;
-            s.fate = Fate::Planned;
-            if changed {
-                s.since = now;
-                s.attempt = 0;
-            }
-            changed
-        });
-        if changed {
-            self.settle(slot, now);
-        }
-    }
-
-    /// Between plans something else is wanted of a session.
-    pub(super) fn change(
-        &mut self,
-        slot: Slot,
-        wish: Option<Wish>,
-        until: MonoTime,
-        urgent: bool,
-        now: MonoTime,
-    ) {
-        self.with(slot, |s| {
-            if s.wish != wish {
-                s.since = now;
-                s.attempt = 0;
-            }
-            s.wish = wish;
-            s.until = until;
-            s.urgent = urgent;
-        });
-        self.settle(slot, now);
-    }
-
-    /// The plan has this session no more.
-    pub(super) fn remove(&mut self, user: UserId, moves: bool, on_remove: OnRemove, now: MonoTime) {
-        let Some(slot) = self.slot_of(user) else { return };
-        let fate = match on_remove {
-            OnRemove::Leave => Fate::Leave,
-            OnRemove::Clear if moves => Fate::Moving,
-            OnRemove::Clear => Fate::Clear,
-        };
-        self.with(slot, |s| {
-            s.fate = fate;
-            s.since = now;
-            s.parked = None;
-            s.parks = 0;
-            s.attempt = 0;
-        });
-        self.settle(slot, now);
-    }
-
-    /// The user of a session that moves is set where it moves to.
-    pub(super) fn moved(&mut self, slot: Slot, user: UserId, now: MonoTime) {
-        if self.slot_of(user) == Some(slot) && self.session(slot).fate == Fate::Moving {
-            self.with(slot, |s| s.fate = Fate::Clear);
-            self.settle(slot, now);
-        }
-    }
-
-    /// Puts a session where it belongs. Harmless when it stands there already.
-    fn settle(&mut self, slot: Slot, now: MonoTime) {
-        let session = self.session(slot);
-        if session.asked.is_some() {
-            return;
-        }
-        let place = match session.need() {
-            Need::Nothing => {
-                self.stand(slot, None);
-                if self.session(slot).fate != Fate::Planned {
-                    self.dismiss(slot);
-                }
-                return;
-            }
-            Need::Clear if session.fate == Fate::Moving => (Queue::Retry, session.since + MOVE_PATIENCE),
-            Need::Clear => (Queue::Clear, session.since),
-            Need::Change if session.urgent => (Queue::Override, session.since),
-            Need::Change => (Queue::Change, session.since),
-            Need::Renewal => self.renewal_place(session, now),
-        };
-        self.stand(slot, Some(place));
-    }
-
-    /// Where a session stands whose lease is as wanted.
-    fn renewal_place(&self, session: &Session, now: MonoTime) -> Place {
-        let lease = session.lease.expect("only a lease needs renewing");
-        let lapses_at = lease.lapses_at();
-        let due = self.due_at(&lease, session.until, now);
-        if session.lapsed {
-            (Queue::Lapsed, lapses_at)
-        } else if due <= now {
-            (Queue::Renewal, lapses_at)
-        } else {
-            (Queue::Due, due)
-        }
-    }
-
-    /// When a lease is renewed: f x term after its send; not before the wish ends if it lasts that long.
-    fn due_at(&self, lease: &Lease, until: MonoTime, now: MonoTime) -> MonoTime {
-        /// What comes at the edge is given this long to arrive.
-        const LATE_EDGE: Duration = Duration::from_secs(5);
-        let lapses_at = lease.lapses_at();
-        if lease.sent_at < until && until <= lapses_at {
-            return until + LATE_EDGE.min(lapses_at.since(until) / 2);
-        }
-        lease.sent_at + lease.granted.term().mul_f64(self.fraction(now))
-    }
-
-    fn stand(&mut self, slot: Slot, place: Option<Place>) {
-        let session = &mut self.sessions[slot.0 as usize];
-        if session.place == place {
-            return;
-        }
-        if let Some(before) = std::mem::replace(&mut session.place, place) {
-            self.agenda.take(slot, before);
-        }
-        if let Some(place) = place {
-            self.agenda.put(slot, place);
-        }
-    }
-
-    fn watch(&mut self, slot: Slot) {
-        let session = &mut self.sessions[slot.0 as usize];
-        if let Some(lease) = session.lease.filter(|_| !session.watched && !session.lapsed) {
-            session.watched = true;
-            self.agenda.watch(slot, lease.lapses_at());
-        }
-    }
-
-    fn unwatch(&mut self, slot: Slot) {
-        let session = &mut self.sessions[slot.0 as usize];
-        if let Some(lease) = session.lease.filter(|_| session.watched) {
-            session.watched = false;
-            self.agenda.unwatch(slot, lease.lapses_at());
-        }
-    }
-
-    /// The service holds this session no more, or may keep what it holds.
-    fn forget(&mut self, slot: Slot) {
-        self.unwatch(slot);
-        let owned = self.with(slot, |s| {
-            s.lease = None;
-            s.granted_for = None;
-            s.lapsed = false;
-            std::mem::replace(&mut s.holds_until, MonoTime::ZERO) > MonoTime::ZERO
-        });
-        if owned {
-            let (session, user) = (self.session_ix(slot), self.session(slot).user);
-            self.out.push_back(Output::Remember { session, user, record: None });
-        }
-    }
-
-    /// Gives up the place of a session that nobody wants.
-    fn dismiss(&mut self, slot: Slot) {
-        self.forget(slot);
-        let session = self.session(slot);
-        let (phase, user) = (session.phase(), session.user);
-        self.phases[phase_index(phase)] -= 1;
-        self.by_user.remove(&user);
-        self.free.push(slot);
-    }
-
     /// Tries what was refused again, at once.
     pub(super) fn unpark(&mut self, now: MonoTime) {
         self.standing.try_now(now);
@@ -459,9 +230,8 @@ impl Lane {
         self.drain = Some(Drain { clear });
         self.renew_all = None;
         if clear {
-            let users: Vec<UserId> = self.by_user.keys().copied().collect();
-            for user in users {
-                self.remove(user, false, OnRemove::Clear, now);
+            for slot in self.slots() {
+                self.remove(self.session(slot).user, false, OnRemove::Clear, now);
             }
         }
     }

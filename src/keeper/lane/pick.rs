@@ -160,7 +160,7 @@ impl Lane {
         }
         let ranked = |queue, rank: u8| self.agenda.first(queue).map(|(key, slot)| (slot, (rank, key)));
         let clear = ranked(Queue::Clear, 5);
-        if clear.is_some() && self.clears.others_since + 1 >= CLEAR_SHARE {
+        if clear.is_some() && self.since_clear + 1 >= CLEAR_SHARE {
             return clear;
         }
         let renewal = ranked(Queue::Renewal, 3);
@@ -230,8 +230,7 @@ impl Lane {
         }
         self.budget.spend(now);
         self.standing.sent(slot, now);
-        self.clears.others_since =
-            if call == Call::Clear { 0 } else { (self.clears.others_since + 1).min(CLEAR_SHARE) };
+        self.since_clear = if call == Call::Clear { 0 } else { (self.since_clear + 1).min(CLEAR_SHARE) };
         Request { session: self.session_ix(slot), user, call, generation, deadline }
     }
 
