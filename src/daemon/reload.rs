@@ -52,9 +52,9 @@ pub struct Prepared {
 /// Why a config is not taken.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refused {
-    /// How many problems there are.
+    /// How many problems `check` shows; 0 when it is something else.
     pub problems: usize,
-    /// The first of them, with its place.
+    /// The first of them with its place, or what else it is.
     pub first: String,
 }
 
@@ -68,7 +68,7 @@ impl Refused {
     /// Another reason than a problem in the file.
     #[must_use]
     pub fn because(first: impl Into<String>) -> Self {
-        Self { problems: 1, first: first.into() }
+        Self { problems: 0, first: first.into() }
     }
 }
 

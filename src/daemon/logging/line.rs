@@ -88,15 +88,19 @@ macro_rules! line {
     };
     ($level:ident, $event:literal $(, $key:ident = $value:expr)* $(,)?) => {
         if tracing::enabled!(target: crate::daemon::logging::line::TARGET, tracing::Level::$level) {
-            $(let $key = crate::daemon::logging::line::Field::from($value);)*
-            let text = crate::daemon::logging::line::text($event, &[$((stringify!($key), &$key)),*]);
-            tracing::event!(
-                target: crate::daemon::logging::line::TARGET,
-                tracing::Level::$level,
-                event = $event,
-                $($key = $key.value(),)*
-                "{text}"
-            );
+            // All values are made before a key hides a variable of the same name.
+            match ($(crate::daemon::logging::line::Field::from($value),)*) {
+                ($($key,)*) => {
+                    let text = crate::daemon::logging::line::text($event, &[$((stringify!($key), &$key)),*]);
+                    tracing::event!(
+                        target: crate::daemon::logging::line::TARGET,
+                        tracing::Level::$level,
+                        event = $event,
+                        $($key = $key.value(),)*
+                        "{text}"
+                    );
+                }
+            }
         }
     };
 }

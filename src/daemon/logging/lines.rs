@@ -74,15 +74,19 @@ pub fn reload_unchanged(config: ConfigHash, took: Duration, by: Option<Origin>) 
     );
 }
 
-/// The file was not taken.
+/// The file was not taken: for `problems` that `presenced check` shows, or, when there are none, for another reason.
 pub fn reload_refused(kept: ConfigHash, problems: usize, first: &str, by: Option<Origin>) {
     line!(
         ERROR,
         "reload_refused",
         kept = kept.to_string(),
-        problems = problems,
+        problems = (problems > 0).then_some(problems),
         first = first,
-        advice = "everything goes on as before; `presenced check` shows all problems",
+        advice = if problems > 0 {
+            "everything goes on as before; `presenced check` shows all problems"
+        } else {
+            "everything goes on as before"
+        },
         by_pid = by.map(|by| by.pid),
         by_uid = by.map(|by| by.uid),
     );
