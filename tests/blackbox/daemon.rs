@@ -104,6 +104,17 @@ impl Daemon {
         found
     }
 
+    /// Returns when so many lines of this event were said.
+    ///
+    /// # Panics
+    /// When they do not come.
+    pub async fn all_said(&mut self, name: &str, lines: usize) {
+        let last = lines - 1;
+        let said = self.stderr.wait_for(|written| nth(written, name, last).is_some());
+        let said = timeout(PATIENCE, said).await.is_ok_and(|said| said.is_ok());
+        assert!(said, "not {lines} times {name}:\n{}", self.log());
+    }
+
     /// All lines of this event so far.
     pub fn events(&self, name: &str) -> Vec<Value> {
         let written = self.stderr.borrow();

@@ -114,7 +114,7 @@ async fn check_shows_every_problem_with_its_place() {
 
     assert_eq!(outcome.code, Some(78));
     for part in
-        ["config.toml:3:1", "did you mean `state_dir`", "config.toml:15:16", "config.toml:19:16", "3 errors"]
+        ["config.toml:3:1", "did you mean `state_dir`", "config.toml:16:16", "config.toml:20:16", "3 errors"]
     {
         assert!(outcome.stdout.contains(part), "{part}: {}", outcome.stdout);
     }

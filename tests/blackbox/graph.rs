@@ -133,7 +133,7 @@ fn matches(template: &str, path: &str) -> bool {
 
 fn check_headers(headers: &HeaderMap) -> Result<(), String> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !text("authorization").strip_prefix("Bearer ").is_some_and(|token| token.len() > 100) {
+    if text("authorization").strip_prefix("Bearer ").is_none_or(|token| token.len() <= 100) {
         return Err("no bearer token".to_owned());
     }
     if text("content-type") != "application/json" {

@@ -16,6 +16,7 @@ mod tunnel;
 
 // The tests.
 mod contract;
+mod demo;
 mod exits;
 mod full_lane;
 mod logs;

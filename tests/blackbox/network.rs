@@ -117,6 +117,7 @@ async fn a_ca_file_that_is_none_is_refused_with_its_place() {
     let mut daemon = site.run();
 
     assert_eq!(daemon.exit_code().await, Some(78));
-    let log = daemon.log();
-    assert!(log.contains("ca_file") && log.contains("corp-root.pem"), "{log}");
+    let refused = daemon.event("start_refused").await;
+    let first = refused["first"].as_str().unwrap();
+    assert!(first.contains("config.toml:6:11") && first.contains("corp-root.pem"), "{refused}");
 }

@@ -60,7 +60,7 @@ async fn a_broken_file_is_refused_with_its_place_and_the_mended_one_is_taken() {
     let sandbox = Sandbox::start(&[]).await;
     let mut site = Site::new(&sandbox, (0..3).map(available));
     let mut daemon = site.run();
-    sandbox.until_sets(3).await;
+    daemon.all_said("set", 3).await;
     let hash = daemon.event("started").await["config"].clone();
 
     let broken =
@@ -94,7 +94,7 @@ async fn a_file_that_lost_most_users_clears_nobody_until_that_is_accepted() {
     let sandbox = Sandbox::start(&[]).await;
     let mut site = Site::new(&sandbox, (0..40).map(available));
     let mut daemon = site.run();
-    sandbox.until_sets(40).await;
+    daemon.all_said("set", 40).await;
 
     site.config.users.truncate(4);
     site.write();
@@ -130,7 +130,7 @@ async fn users_that_are_handed_over_keep_their_session() {
     site.config.daemon = "on_remove = \"leave\"".to_owned();
     site.write();
     let mut daemon = site.run();
-    sandbox.until_sets(12).await;
+    daemon.all_said("set", 12).await;
 
     site.config.users.truncate(10);
     site.write();

@@ -45,9 +45,10 @@ impl Sandbox {
         self.door(Method::GET, "report", None).await
     }
 
-    /// What the service knows of one user; [`Value::Null`] before the first request.
+    /// What the service knows of one user; [`Value::Null`] before the first request that was not refused by script.
     pub async fn user(&self, n: u32) -> Value {
-        self.door(Method::GET, &format!("users/{}", id(n)), None).await[0].take()
+        let mut found = self.door(Method::GET, &format!("users/{}", id(n)), None).await;
+        found.get_mut(0).map(Value::take).unwrap_or_default()
     }
 
     /// The calls that named a user, the oldest first: `set_presence`, `clear_presence`.

@@ -1,6 +1,7 @@
 //! An installation in a directory of its own: config, secret and state.
 
 use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
@@ -126,6 +127,7 @@ impl Site {
     pub fn secret(&self, app: &str, secret: &str) {
         let next = self.path("secret.next");
         std::fs::write(&next, format!("{secret}\n")).unwrap();
+        std::fs::set_permissions(&next, std::fs::Permissions::from_mode(0o600)).unwrap();
         std::fs::rename(next, self.path(&format!("{app}.secret"))).unwrap();
     }
 

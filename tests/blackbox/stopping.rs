@@ -18,8 +18,7 @@ async fn holding(sandbox: &Sandbox, users: u32, daemon: &str) -> (Site, Daemon) 
     site.config.daemon = daemon.to_owned();
     site.write();
     let mut daemon = site.run();
-    daemon.event("started").await;
-    sandbox.until_sets(users.into()).await;
+    daemon.all_said("set", users as usize).await;
     (site, daemon)
 }
 

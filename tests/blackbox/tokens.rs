@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::sandbox::Sandbox;
-use crate::site::{SECRET, Site, available, client_id, user};
+use crate::site::{SECRET, Site, available, client_id, in_a_call, user};
 
 fn says(line: &Value, key: &str, what: &str) {
     let text = line[key].as_str().unwrap_or_default();
@@ -47,8 +47,8 @@ async fn a_wrong_secret_is_named_with_its_remedy_and_a_new_one_is_noticed() {
 
 #[tokio::test]
 async fn a_changed_secret_is_tried_at_once_though_the_next_try_is_far() {
-    let speed = ["--speed", "20"];
-    let sandbox = Sandbox::start(&["--speed", "20", "--secret", SECRET]).await;
+    let speed = ["--speed", "40"];
+    let sandbox = Sandbox::start(&["--speed", "40", "--secret", SECRET]).await;
     let site = Site::new(&sandbox, (0..3).map(available));
     site.secret("contoso", "another-secret-of-before");
     let mut daemon = site.run_with(&speed);
@@ -93,17 +93,17 @@ async fn a_token_endpoint_that_is_down_is_asked_ever_less_often_and_taken_when_i
 #[tokio::test]
 async fn a_revoked_token_costs_one_fetch_and_nobodys_session() {
     let sandbox = Sandbox::start(&[]).await;
-    let site = Site::new(&sandbox, (0..30).map(available));
+    let mut site = Site::new(&sandbox, (0..30).map(available));
     let mut daemon = site.run();
-    sandbox.until_sets(30).await;
-    daemon.event("token_granted").await;
+    daemon.all_said("set", 30).await;
 
     sandbox.faults(json!({"revoke_tokens": true})).await;
-    daemon.signal(Signal::USR1);
+    site.config.users = (0..30).map(in_a_call).collect();
+    site.write();
+    daemon.signal(Signal::HUP);
     let rejected = daemon.event("token_rejected").await;
     assert_eq!((&rejected["app"], &rejected["level"]), (&"contoso".into(), &"warn".into()));
     says(&rejected, "code", "InvalidAuthenticationToken");
-    daemon.event("token_granted").await;
     let report = sandbox.until_sets(60).await;
 
     assert_eq!(report["tokens"]["requests"], 2, "{report:#}");
@@ -113,7 +113,7 @@ async fn a_revoked_token_costs_one_fetch_and_nobodys_session() {
 
 #[tokio::test]
 async fn an_app_without_a_token_is_no_matter_to_the_other_apps() {
-    let speed = ["--speed", "20"];
+    let speed = ["--speed", "40"];
     let sandbox = Sandbox::start(&speed).await;
     sandbox.faults(json!({"token": {"status": 503, "app": client_id(0)}})).await;
     let mut site = Site::new(&sandbox, []);
