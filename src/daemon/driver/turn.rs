@@ -35,6 +35,9 @@ impl Driver {
         let until = self.next_wake();
         tokio::select! {
             biased;
+            // What is rare comes first: answers never end on a busy day.
+            Some(command) = self.inbox.recv() => self.command(command),
+            Some(done) = self.fetches.join_next_with_id() => self.fetched(done),
             Some(done) = self.sends.join_next_with_id() => {
                 self.answered(done);
                 for _ in 1..ANSWERS_A_TURN {
@@ -42,8 +45,6 @@ impl Driver {
                     self.answered(done);
                 }
             }
-            Some(done) = self.fetches.join_next_with_id() => self.fetched(done),
-            Some(command) = self.inbox.recv() => self.command(command),
             Some(done) = self.preparing.join_next() => {
                 let bug = |_| Err(Refused::because("reading the config panicked: this is a bug"));
                 self.prepared(done.unwrap_or_else(bug));
