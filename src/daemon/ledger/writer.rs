@@ -1,6 +1,6 @@
 //! Writes the ledger on a thread of its own, so that a disk that hangs does not stop the renewals.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -57,7 +57,7 @@ impl Queue {
     pub fn new(leases: PathBuf) -> (Self, Writer) {
         let (thread, batches) = mpsc::channel(Self::BATCHES);
         let queue = Self { thread, waiting: Vec::new(), newest: HashMap::new() };
-        (queue, Writer { leases, lanes: HashMap::new(), batches, failing: false })
+        (queue, Writer { leases, lanes: HashMap::new(), batches, unwritten: HashSet::new() })
     }
 
     /// Takes something to write.
@@ -99,18 +99,45 @@ impl Queue {
 #[derive(Debug)]
 pub struct Writer {
     leases: PathBuf,
-    lanes: HashMap<LaneIx, (PathBuf, File)>,
+    lanes: HashMap<LaneIx, LaneFile>,
     batches: mpsc::Receiver<Vec<Write>>,
-    failing: bool,
+    /// Sessions whose newest record is not on the disk.
+    unwritten: HashSet<SessionIx>,
+}
+
+/// A lane's file. One that could not be opened is tried again with the next record.
+#[derive(Debug)]
+struct LaneFile {
+    path: PathBuf,
+    key: LaneKey,
+    head: LaneHead,
+    file: Option<File>,
+}
+
+impl LaneFile {
+    fn opened(&mut self, leases: &Path) -> io::Result<&File> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => open(leases, &self.path, &self.key, &self.head)?,
+        };
+        Ok(self.file.insert(file))
+    }
 }
 
 impl Writer {
     /// Writes until the queue is closed. Blocks: it needs a thread.
     pub fn run(mut self) {
         while let Some(batch) = self.batches.blocking_recv() {
-            for write in batch {
-                let result = self.write(&write);
-                self.report(result);
+            for write in &batch {
+                let failed_before = self.failing();
+                if let Err(error) = self.write(write)
+                    && !failed_before
+                {
+                    logging::ledger_failed(&self.leases, &error);
+                }
+                if failed_before && !self.failing() {
+                    logging::ledger_works_again();
+                }
             }
         }
     }
@@ -119,31 +146,36 @@ impl Writer {
         match write {
             Write::Open { lane, key, head } => {
                 let path = file_of(&self.leases, key);
-                let file = open(&self.leases, &path, key, head)?;
-                self.lanes.insert(*lane, (path, file));
-                Ok(())
+                let file = LaneFile { path, key: key.clone(), head: head.clone(), file: None };
+                self.lanes.insert(*lane, file);
+                self.lanes.get_mut(lane).map_or(Ok(()), |file| file.opened(&self.leases).map(drop))
             }
-            Write::Close { lane } => match self.lanes.remove(lane) {
-                Some((path, _)) => std::fs::remove_file(path),
-                None => Ok(()),
-            },
+            Write::Close { lane } => {
+                self.unwritten.retain(|session| session.lane != *lane);
+                match self.lanes.remove(lane) {
+                    Some(LaneFile { path, file: Some(_), .. }) => std::fs::remove_file(path),
+                    _ => Ok(()),
+                }
+            }
             Write::Record { session, stored } => {
-                // A lane whose file could not be opened has been reported.
-                let Some((_, file)) = self.lanes.get(&session.lane) else { return Ok(()) };
+                let Some(lane) = self.lanes.get_mut(&session.lane) else { return Ok(()) };
                 let bytes = stored.map_or([0; record::SIZE], |stored| stored.encode());
-                file.write_all_at(&bytes, offset(session.slot))
+                let result = lane
+                    .opened(&self.leases)
+                    .and_then(|file| file.write_all_at(&bytes, offset(session.slot)));
+                match &result {
+                    Ok(()) => self.unwritten.remove(session),
+                    Err(_) => self.unwritten.insert(*session),
+                };
+                result
             }
         }
     }
 
-    /// One line when it begins to fail, one when it works again.
-    fn report(&mut self, result: io::Result<()>) {
-        match result {
-            Ok(()) if self.failing => logging::ledger_works_again(),
-            Err(error) if !self.failing => logging::ledger_failed(&self.leases, &error),
-            _ => return,
-        }
-        self.failing = !self.failing;
+    /// Whether something is not on the disk that should be. On a full disk one record has room and the next one has
+    /// not: the trouble is over when all are written.
+    fn failing(&self) -> bool {
+        !self.unwritten.is_empty() || self.lanes.values().any(|lane| lane.file.is_none())
     }
 }
 

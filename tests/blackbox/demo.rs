@@ -1,0 +1,51 @@
+//! `presenced demo`: the daemon against the embedded sandbox, for whoever has not set anything up.
+
+use serde_json::Value;
+
+use crate::patience::PATIENCE;
+use crate::sandbox::Sandbox;
+use crate::site::{SECRET, Site, available};
+
+async fn demo(args: &[&str]) -> (Option<i32>, String) {
+    let mut command = crate::daemon::presenced();
+    command.args(["demo", "--for", "5s"]).args(args);
+    let output = tokio::time::timeout(PATIENCE, command.output()).await.expect("it ends by itself").unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[tokio::test]
+async fn the_demo_holds_the_examples_users_and_says_so_in_json() {
+    let (code, stdout) = demo(&["--json"]).await;
+
+    assert_eq!(code, Some(0), "{stdout}");
+    let outcome: Value = serde_json::from_str(&stdout).unwrap();
+    // All of the example but the one that has none.
+    assert_eq!(
+        (&outcome["sessions"], &outcome["held"], &outcome["lapses"]),
+        (&11.into(), &11.into(), &0.into())
+    );
+    assert!(outcome["virtual_seconds"].as_u64() >= Some(295), "{outcome}");
+    // In five minutes those that fade were renewed at least once: five of them are Available.
+    assert!(outcome["renewals"].as_u64() >= Some(5), "{outcome}");
+    assert!(outcome["refused"].is_u64(), "{outcome}");
+}
+
+#[tokio::test]
+async fn the_demo_of_a_config_touches_nothing_that_the_config_names() {
+    let sandbox = Sandbox::start(&[]).await;
+    let site = Site::new(&sandbox, (0..4).map(available));
+    std::fs::remove_file(site.path("contoso.secret")).unwrap();
+    let config = site.config_file();
+
+    let (code, stdout) = demo(&["--config", config.to_str().unwrap()]).await;
+
+    assert_eq!(code, Some(0), "{stdout}");
+    assert!(stdout.contains('4') && !stdout.contains(SECRET), "{stdout}");
+    assert!(!site.state_dir().exists());
+    let report = sandbox.report().await;
+    assert_eq!(
+        (&report["requests"]["total"], &report["tokens"]["requests"]),
+        (&0.into(), &0.into()),
+        "{report:#}"
+    );
+}

@@ -1,0 +1,30 @@
+//! The built binary as an administrator meets it: config files, signals, logs, exit codes, and `presenced sandbox` as
+//! the service, over real HTTP on loopback.
+//!
+//! Nothing here sleeps for luck: what is waited for is an event (a log line, a figure of the sandbox's report, the end
+//! of a process) with a deadline, [`patience::PATIENCE`].
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::disallowed_methods, reason = "not shipped")]
+
+// What the tests are made with.
+mod daemon;
+mod graph;
+mod patience;
+mod sandbox;
+mod service_manager;
+mod site;
+mod tunnel;
+
+// The tests.
+mod contract;
+mod demo;
+mod exits;
+mod full_lane;
+mod logs;
+mod network;
+mod refusals;
+mod reload;
+mod restart;
+mod state_dir;
+mod stopping;
+mod systemd;
+mod tokens;

@@ -1,0 +1,118 @@
+//! A `presenced sandbox` process, and its door for tests.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use reqwest::{Client, Method};
+use serde_json::Value;
+use tokio::process::Child;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::daemon::{Written, listen, presenced};
+use crate::patience::{PATIENCE, until_within};
+use crate::site::id;
+
+/// The service; it is killed when this is dropped.
+pub struct Sandbox {
+    /// Its root.
+    pub url: String,
+    http: Client,
+    _child: Child,
+    _listening: JoinSet<()>,
+}
+
+impl Sandbox {
+    /// Starts one on a free port, with more arguments.
+    pub async fn start(args: &[&str]) -> Self {
+        let mut command = presenced();
+        command.args(["sandbox", "--listen", "127.0.0.1:0"]).args(args).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (to, mut stdout) = watch::channel(Written::default());
+        let mut listening = JoinSet::new();
+        listening.spawn(listen(child.stdout.take().unwrap(), to));
+        let address = |written: &Written| {
+            written.lines.iter().find_map(|line| line.strip_prefix("listening on ")).map(str::to_owned)
+        };
+        let told = stdout.wait_for(|written| written.ended || address(written).is_some());
+        let url = address(&timeout(PATIENCE, told).await.expect("in time").unwrap()).expect("it listens");
+        Self { url, http: http(), _child: child, _listening: listening }
+    }
+
+    /// The account that the service keeps of its clients.
+    pub async fn report(&self) -> Value {
+        self.door(Method::GET, "report", None).await
+    }
+
+    /// What the service knows of one user; [`Value::Null`] before the first request that was not refused by script.
+    pub async fn user(&self, n: u32) -> Value {
+        let mut found = self.door(Method::GET, &format!("users/{}", id(n)), None).await;
+        found.get_mut(0).map(Value::take).unwrap_or_default()
+    }
+
+    /// The calls that named a user, the oldest first: `set_presence`, `clear_presence`.
+    pub async fn calls(&self, n: u32) -> Vec<String> {
+        let user = self.user(n).await;
+        let requests = user["requests"].as_array().map(Vec::as_slice).unwrap_or_default();
+        requests.iter().map(|request| request["call"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Changes what goes wrong, by a merge patch.
+    pub async fn faults(&self, patch: Value) {
+        self.door(Method::POST, "faults", Some(patch)).await;
+    }
+
+    /// Nothing goes wrong any more.
+    pub async fn heal(&self) {
+        self.door(Method::DELETE, "faults", None).await;
+    }
+
+    /// Returns the first report that holds to something.
+    ///
+    /// # Panics
+    /// When none does in time; with the last one.
+    pub async fn until(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        self.until_within(PATIENCE, what, holds).await
+    }
+
+    /// The same with another deadline.
+    ///
+    /// # Panics
+    /// When none does in that time.
+    pub async fn until_within(
+        &self,
+        patience: Duration,
+        what: &str,
+        holds: impl Fn(&Value) -> bool,
+    ) -> Value {
+        let look = async || Some(self.report().await).filter(|report| holds(report));
+        until_within(patience, what, look).await
+    }
+
+    /// Returns when so many sets were carried out, and not one more.
+    pub async fn until_sets(&self, sets: u64) -> Value {
+        let report =
+            self.until(&format!("{sets} sets"), |report| report["sets"].as_u64() >= Some(sets)).await;
+        assert_eq!(report["sets"], sets, "more sets than there was reason for: {report:#}");
+        report
+    }
+
+    async fn door(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let url = format!("{}/sandbox/{path}", self.url);
+        let mut request = self.http.request(method, url);
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        let body: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+        assert!(status.is_success(), "{path}: {body}");
+        body
+    }
+}
+
+/// A client for loopback.
+pub fn http() -> Client {
+    Client::builder().no_proxy().tls_certs_only([]).timeout(PATIENCE).build().unwrap()
+}
