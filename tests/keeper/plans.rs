@@ -44,6 +44,41 @@ fn a_removed_user_with_a_set_in_flight_is_cleared_after_its_answer_and_once() {
 }
 
 #[test]
+fn a_lost_set_of_something_else_leaves_nothing_to_rely_on() {
+    let lost = Outcome::Lost { loss: presenced::keeper::Loss::Transport, retry_after: None };
+    for (before, other) in [(wish(Away, 240), wish(InACall, 240)), (wish(Away, 240), wish(Away, 5))] {
+        let mut t = Bench::holding(plan().lane(1).user(1, before));
+        t.reload(plan().lane(1).user(1, other));
+        let asked = t.next_request(secs(1));
+        assert!(
+            t.remembered.last().unwrap().2.unwrap().lease.is_none(),
+            "a restart must not rely on it either"
+        );
+        t.reload(plan().lane(1).user(1, before));
+        t.answer(asked, lost);
+        let sent = t.run(secs(5), |_| Outcome::Granted);
+        assert_eq!(sent.len(), 1, "it may have been done: {sent:?}");
+        assert_eq!(sent[0].1.call, Call::Set(before));
+    }
+}
+
+#[test]
+fn a_user_who_comes_back_while_being_cleared_is_set_again() {
+    let lost = Outcome::Lost { loss: presenced::keeper::Loss::Transport, retry_after: None };
+    for answer in [lost, Outcome::Granted] {
+        let mut t = Bench::holding(plan().lane(1).users(1..3, wish(Away, 240)));
+        t.reload(plan().lane(1).user(2, wish(Away, 240)));
+        let clear = t.next_request(secs(1));
+        assert!(is_clear(&clear, 1));
+        t.reload(plan().lane(1).users(1..3, wish(Away, 240)));
+        t.answer(clear, answer);
+        let sent = t.run(secs(5), |_| Outcome::Granted);
+        assert_eq!(sent.len(), 1, "{sent:?}");
+        assert!(is_set(&sent[0].1, 1, Away));
+    }
+}
+
+#[test]
 fn a_user_left_alone_on_removal_gets_no_clear() {
     let mut t = Bench::holding(plan().lane(1).users(1..3, wish(Available, 60)));
     t.on_remove = OnRemove::Leave;
