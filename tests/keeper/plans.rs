@@ -190,3 +190,38 @@ fn a_stop_that_clears_clears_everything_once() {
     assert!(sent.iter().all(|(_, r)| r.call == Call::Clear));
     assert!(t.events.contains(&Event::Drained));
 }
+
+#[test]
+fn a_change_that_was_lost_is_not_believed_undone() {
+    let mut t = Bench::holding(plan().lane(1).user(1, wish(Away, 240)));
+    t.reload(plan().lane(1).user(1, wish(InACall, 240)));
+    let asked = t.next_request(secs(1));
+    t.reload(plan().lane(1).user(1, wish(Away, 240)));
+    t.answer(asked, Outcome::Lost { loss: presenced::keeper::Loss::Timeout, retry_after: None });
+    let again = t.next_request(secs(5));
+    assert!(is_set(&again, 1, Away), "it may show a call: {again:?}");
+}
+
+#[test]
+fn a_clear_that_was_lost_is_not_believed_undone() {
+    let mut t = Bench::holding(plan().lane(1).user(1, wish(Away, 240)).user(2, wish(Away, 240)));
+    t.reload(plan().lane(1).user(2, wish(Away, 240)));
+    let asked = t.next_request(secs(1));
+    assert!(is_clear(&asked, 1));
+    t.answer(asked, Outcome::Lost { loss: presenced::keeper::Loss::Timeout, retry_after: None });
+    t.reload(plan().lane(1).user(1, wish(Away, 240)).user(2, wish(Away, 240)));
+    let again = t.next_request(secs(5));
+    assert!(is_set(&again, 1, Away), "it may be gone: {again:?}");
+}
+
+#[test]
+fn the_ledger_knows_no_lease_while_something_else_is_asked_for() {
+    let mut t = Bench::holding(plan().lane(1).user(1, wish(Away, 240)).user(2, wish(Away, 240)));
+    let last = |t: &Bench, n: u128| t.remembered.iter().rev().find(|(_, u, _)| *u == user(n)).unwrap().2;
+    assert!(last(&t, 1).unwrap().lease.is_some());
+    t.reload(plan().lane(1).user(1, wish(InACall, 240)));
+    t.next_request(secs(1));
+    t.next_request(secs(1));
+    assert_eq!(last(&t, 1), Some(Record { wish: wish(InACall, 240), lease: None }), "a set on its way");
+    assert_eq!(last(&t, 2), Some(Record { wish: wish(Away, 240), lease: None }), "a clear on its way");
+}

@@ -210,9 +210,12 @@ impl Lane {
             Call::Set(sent) => self.request_time(sent.term(), now),
             Call::Clear => REQUEST_LONGEST,
         };
-        let (user, known, deadline) = (session.user, session.owned(), now + time);
+        let (user, deadline) = (session.user, now + time);
         let may_lapse = session.lease.is_some_and(|lease| lease.lapses_at() <= deadline);
-        if let (Some(wish), false) = (wish, known) {
+        // What the service shows is not known again before the answer, whatever is wanted by then.
+        let departs = session.granted_for != wish;
+        let told = wish.or(session.granted_for).filter(|_| departs);
+        if let Some(wish) = told {
             self.out.push_back(Output::Remember {
                 session: self.session_ix(slot),
                 user,
@@ -220,6 +223,9 @@ impl Lane {
             });
         }
         self.with(slot, |s| {
+            if departs {
+                s.granted_for = None;
+            }
             s.asked = Some(Asked { call, wish, at: now, generation });
             if let Call::Set(sent) = call {
                 s.holds_until = s.holds_until.max(deadline + sent.expiration.duration());
