@@ -225,3 +225,23 @@ fn the_ledger_knows_no_lease_while_something_else_is_asked_for() {
     assert_eq!(last(&t, 1), Some(Record { wish: wish(InACall, 240), lease: None }), "a set on its way");
     assert_eq!(last(&t, 2), Some(Record { wish: wish(Away, 240), lease: None }), "a clear on its way");
 }
+
+#[test]
+fn a_restart_sends_nothing_for_those_whom_the_quota_left_out_before() {
+    let slow = Quota { requests: 30, per: secs(30) };
+    let mut t = Bench::new();
+    let plan = || plan().lane_with(1, slow).users(0..400, wish(Available, 60));
+    t.plan = plan().build();
+    let record = |n: u64| Record {
+        wish: wish(Available, 60),
+        lease: Some(lease(Available, 60, t.now - secs(n * 3 / 4))),
+    };
+    let sessions = (0..400_u32).map(|n| (Slot(n), user(n.into()), record(n.into()))).collect();
+    let head = LaneHead { name: "app1".into(), quota: slow };
+    t.input(Input::Restore(vec![RestoredLane { key: key(1), head, sessions }]));
+    t.reload(plan());
+    let sent = t.run(HOUR, |_| Outcome::Granted);
+    let lane = &t.keeper.snapshot(t.now).lanes[0];
+    assert_eq!(lane.unfunded, 400 - 281);
+    assert!(sent.iter().all(|(_, r)| r.user < user(281)), "the first by key are funded");
+}
