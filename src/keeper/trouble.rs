@@ -150,6 +150,8 @@ impl Standing {
         match &mut self.state {
             State::Open if self.losses >= LOSSES_IN_A_ROW => {
                 self.state = State::Probing { next: now + PROBE_FIRST, tries: 0 };
+                // A reload may have cost more than is normal: that is no reason to stay blind.
+                self.sent.forgive(now, allowance(normal) / 3 * 2);
                 Some(Trouble::Lost(loss))
             }
             State::Open => None,

@@ -137,3 +137,15 @@ fn someone_else_who_spends_the_quota_slows_the_lane_down_for_a_while() {
     assert!(squeezed >= recovered);
     assert_eq!(t.lapses(), 0);
 }
+
+#[test]
+fn a_short_outage_after_many_changes_costs_no_lapse() {
+    let of = |state| plan().lane(1).users(0..100, wish(Available, 60)).users(1_000..6_000, wish(state, 240));
+    let mut t = Bench::holding(of(Away));
+    t.run(secs(600), |_| Outcome::Granted);
+    t.reload(of(InACall));
+    t.run(secs(100), |_| Outcome::Granted);
+    t.run(secs(5), |_| LOST);
+    t.run(secs(600), |_| Outcome::Granted);
+    assert_eq!(t.lapses(), 0);
+}
