@@ -245,3 +245,24 @@ fn a_restart_sends_nothing_for_those_whom_the_quota_left_out_before() {
     assert_eq!(lane.unfunded, 400 - 281);
     assert!(sent.iter().all(|(_, r)| r.user < user(281)), "the first by key are funded");
 }
+
+#[test]
+fn a_user_who_moves_is_not_cleared_by_a_probe() {
+    let mut t = Bench::holding(
+        plan().lane(1).user(7, wish(Away, 240)).user(8, wish(Away, 240)).lane(2).user(1, wish(Away, 240)),
+    );
+    t.input(Input::RenewAll);
+    let asked = t.next_request(secs(5));
+    t.answer(asked, Outcome::Throttled { retry_after: Some(secs(5)) });
+    while let Some(asked) = t.requests.pop_front() {
+        t.answer(asked, Outcome::Granted);
+    }
+    t.reload(
+        plan().lane(1).user(8, wish(Away, 240)).lane(2).user(1, wish(Away, 240)).user(7, wish(Away, 240)),
+    );
+    let lost = Outcome::Lost { loss: presenced::keeper::Loss::Timeout, retry_after: None };
+    let there = t.next_request(secs(5));
+    assert!(is_set(&there, 7, Away), "{there:?}");
+    let sent = t.run(secs(60), |r| if r.call == Call::Clear { Outcome::Granted } else { lost });
+    assert!(sent.iter().all(|(_, r)| r.call != Call::Clear), "it is not set there yet");
+}

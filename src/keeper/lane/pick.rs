@@ -99,7 +99,7 @@ impl Lane {
     /// Moves sessions whose time has come to where they are chosen from. Returns whether all are moved.
     fn promote(&mut self, now: MonoTime) -> bool {
         for _ in 0..MOVES {
-            let queues = [Queue::Due, Queue::Retry, Queue::Parked];
+            let queues = [Queue::Due, Queue::Retry, Queue::Parked, Queue::Moving];
             let Some(slot) = queues.into_iter().find_map(|queue| self.agenda.come(queue, now)) else {
                 return true;
             };
@@ -147,6 +147,7 @@ impl Lane {
         first(Queue::Due)
             .min(first(Queue::Retry))
             .min(first(Queue::Parked))
+            .min(first(Queue::Moving))
             .min(first(Queue::Renewal))
             .min(self.agenda.first_watched().map_or(MonoTime::FAR, |(at, _)| at))
             .min(token)
