@@ -59,7 +59,11 @@ impl Lane {
         let all_moved = self.promote(now);
         self.notice_lapses(now);
         let wake = if all_moved { self.next_promotion() } else { now };
-        let Some((slot, urgency)) = self.pick(now) else { return Step::Wait(wake) };
+        let Some((slot, urgency)) = self.pick(now) else {
+            // A walk that has found nothing yet goes on.
+            let walks = self.renew_all.is_some() && self.drain.is_none();
+            return Step::Wait(if walks { now } else { wake });
+        };
         let Some(generation) = self.token.usable(now) else { return Step::Wait(wake) };
         let free = self.free_at(now);
         if free > now {
