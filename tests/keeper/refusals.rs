@@ -135,3 +135,31 @@ fn a_token_endpoint_that_hangs_is_asked_once() {
     t.run(secs(600), |_| Outcome::Granted);
     assert_eq!(t.fetches, 1, "one at a time");
 }
+
+#[test]
+fn a_token_that_wants_to_be_replaced_at_once_is_not_fetched_all_the_time() {
+    for (lifetime, refresh_in) in [(HOUR, Some(secs(0))), (secs(0), None), (secs(5), None)] {
+        let mut t = Bench::new();
+        t.token = None;
+        t.reload(plan().lane(1).user(1, wish(Away, 240)));
+        let end = t.now + secs(60);
+        while t.now < end {
+            let asked = t.fetches;
+            t.now += step();
+            t.input(Input::Token {
+                lane: presenced::keeper::id::LaneIx(0),
+                answer: TokenAnswer::Granted { lifetime, refresh_in },
+            });
+            let give_up = t.now + secs(60);
+            while t.fetches == asked && t.now < give_up {
+                t.now += step();
+                t.input(Input::Wake);
+            }
+        }
+        assert!(t.fetches <= 8, "{} fetches in a minute: {lifetime:?}, {refresh_in:?}", t.fetches);
+    }
+}
+
+fn step() -> std::time::Duration {
+    std::time::Duration::from_millis(100)
+}

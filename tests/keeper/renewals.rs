@@ -182,3 +182,15 @@ fn lanes_of_one_client_never_send_more_than_graph_takes_from_an_app() {
     assert_eq!(lanes.len(), 3, "shared by urgency: no lane waits for another to be done");
     assert!(!t.events.iter().any(|e| matches!(e, Event::Lapsed { .. })));
 }
+
+#[test]
+fn renew_all_passes_by_what_has_nothing_to_renew_without_a_stop() {
+    let mut p = plan().lane(1).users(0..5_000, wish(Away, 240));
+    p = p.users(10_000..10_010, wish(Away, 240));
+    let mut t = Bench::holding(p);
+    t.reload(plan().lane(1).users(10_000..10_010, wish(Away, 240)));
+    t.run(secs(400), |_| Outcome::Granted);
+    t.input(Input::RenewAll);
+    let sent = t.run(secs(60), |_| Outcome::Granted);
+    assert_eq!(sent.len(), 10);
+}
