@@ -78,6 +78,7 @@ impl Lane {
             self.settle(slot, now);
             return;
         };
+        self.notice_lapse(slot, now);
         let changed = self.with(slot, |s| {
             let changed = (s.wish, s.funded, s.fate) != (plan.wish, plan.funded, Fate::Planned);
             s.wish = plan.wish;
@@ -105,6 +106,7 @@ impl Lane {
         urgent: bool,
         now: MonoTime,
     ) {
+        self.notice_lapse(slot, now);
         self.with(slot, |s| {
             if s.wish != wish {
                 s.since = now;
