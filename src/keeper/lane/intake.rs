@@ -97,7 +97,8 @@ impl Lane {
         }
     }
 
-    /// Between plans something else is wanted of a session.
+    /// Between plans something else is wanted of a session. One that is told again, or whose session is gone, changes
+    /// nothing.
     pub(in super::super) fn change(
         &mut self,
         slot: Slot,
@@ -106,6 +107,11 @@ impl Lane {
         urgent: bool,
         now: MonoTime,
     ) {
+        let Some(before) = self.sessions.get(slot.0 as usize) else { return };
+        let told_again = (before.wish, before.until, before.urgent) == (wish, until, urgent);
+        if told_again || self.slot_of(before.user) != Some(slot) {
+            return;
+        }
         self.notice_lapse(slot, now);
         self.with(slot, |s| {
             if s.wish != wish {
