@@ -179,3 +179,11 @@ fn a_doubled_change_does_not_wake_a_parked_user() {
         assert!(t.run(secs(30), |_| Outcome::Refused(Refusal::NotFound)).is_empty());
     }
 }
+
+#[test]
+fn a_changed_credential_is_tried_at_once_though_the_token_is_good() {
+    let mut t = Bench::holding(plan().lane(1).user(1, wish(Away, 240)));
+    let before = t.fetches;
+    t.input(Input::CredentialChanged { lane: presenced::keeper::id::LaneIx(0) });
+    assert_eq!(t.fetches - before, 1);
+}
