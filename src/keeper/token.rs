@@ -172,11 +172,13 @@ impl Token {
         }
     }
 
-    /// The credential is another: what failed before says nothing any more.
+    /// The credential is another: what failed before says nothing any more, and whether it is any good shows at once,
+    /// while the token at hand still serves.
     pub(super) fn credential_changed(&mut self, now: MonoTime) {
         self.failures = 0;
         self.doubts = 0;
         self.not_before = now;
+        self.renew();
     }
 }
 

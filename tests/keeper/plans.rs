@@ -301,3 +301,17 @@ fn a_user_who_moves_is_not_cleared_by_a_probe() {
     let sent = t.run(secs(60), |r| if r.call == Call::Clear { Outcome::Granted } else { lost });
     assert!(sent.iter().all(|(_, r)| r.call != Call::Clear), "it is not set there yet");
 }
+
+#[test]
+fn a_change_for_a_session_that_is_gone_does_no_harm() {
+    let mut t = Bench::holding(plan().lane(1).user(1, wish(Away, 240)).user(2, wish(Away, 240)));
+    let session = t.keeper.find(presenced::keeper::id::LaneIx(0), user(1)).unwrap();
+    t.reload(plan().lane(1).user(2, wish(Away, 240)));
+    t.run(secs(5), |_| Outcome::Granted);
+    assert_eq!(t.keeper.find(session.lane, user(1)), None);
+    for wish in [Some(wish(InACall, 60)), None] {
+        t.input(Input::Change { session, wish, until: MonoTime::FAR, urgent: true });
+    }
+    assert!(t.run(secs(60), |_| Outcome::Granted).is_empty());
+    assert_eq!(t.keeper.snapshot(t.now).lanes[0].sessions, 1);
+}

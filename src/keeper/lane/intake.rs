@@ -78,6 +78,7 @@ impl Lane {
             self.settle(slot, now);
             return;
         };
+        self.notice_lapse(slot, now);
         let changed = self.with(slot, |s| {
             let changed = (s.wish, s.funded, s.fate) != (plan.wish, plan.funded, Fate::Planned);
             s.wish = plan.wish;
@@ -96,7 +97,8 @@ impl Lane {
         }
     }
 
-    /// Between plans something else is wanted of a session.
+    /// Between plans something else is wanted of a session. One that is told again, or whose session is gone, changes
+    /// nothing.
     pub(in super::super) fn change(
         &mut self,
         slot: Slot,
@@ -105,6 +107,12 @@ impl Lane {
         urgent: bool,
         now: MonoTime,
     ) {
+        let Some(before) = self.sessions.get(slot.0 as usize) else { return };
+        let told_again = (before.wish, before.until, before.urgent) == (wish, until, urgent);
+        if told_again || self.slot_of(before.user) != Some(slot) {
+            return;
+        }
+        self.notice_lapse(slot, now);
         self.with(slot, |s| {
             if s.wish != wish {
                 s.since = now;

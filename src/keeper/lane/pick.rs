@@ -133,6 +133,14 @@ impl Lane {
         }
     }
 
+    /// Marks its lease if it has lapsed, and nothing has marked it yet.
+    pub(super) fn notice_lapse(&mut self, slot: Slot, now: MonoTime) {
+        let session = self.session(slot);
+        if !session.lapsed && session.lease.is_some_and(|lease| lease.lapses_at() <= now) {
+            self.lapse(slot);
+        }
+    }
+
     fn lapse(&mut self, slot: Slot) {
         let first = self.count(Phase::Lapsed) == 0;
         let held = self.session(slot).phase() == Phase::Held;
