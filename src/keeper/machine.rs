@@ -11,7 +11,7 @@ use super::funding::{self, Load};
 use super::id::{ClientId, LaneIx, LaneKey, SessionIx, UserId};
 use super::lane::{Lane, Outbox, Step, Turn};
 use super::outcome::Outcome;
-use super::plan::{LaneHead, Quota};
+use super::plan::{LaneHead, Plan, Quota};
 use super::time::MonoTime;
 
 /// How long a lane whose app is gone may take to clear what it held.
@@ -73,7 +73,10 @@ impl Keeper {
         self.now = self.now.max(now);
         let now = self.now;
         match input {
-            Input::Restore(lanes) => lanes.into_iter().for_each(|lane| self.restore(lane)),
+            Input::Restore(lanes) => {
+                let plan = Plan::of_restored(&lanes);
+                lanes.into_iter().for_each(|lane| self.restore(lane, &plan));
+            }
             Input::Plan { diff, on_remove } => {
                 debug_assert!(self.pending.is_none(), "one plan at a time");
                 let counts = diff.counts();
@@ -250,12 +253,14 @@ impl Keeper {
         self.out.push_back(Output::Close { lane: ix });
     }
 
-    fn restore(&mut self, restored: RestoredLane) {
+    fn restore(&mut self, restored: RestoredLane, plan: &Plan) {
         let now = self.now;
+        let planned = plan.lane(&restored.key);
         let ix = self.open(&restored.key, restored.head);
         self.on_lane(ix, |lane| {
             for (slot, user, record) in restored.sessions {
-                lane.restore(slot, user, record, now);
+                let funded = planned.and_then(|lane| lane.session(user)).is_some_and(|s| s.funded);
+                lane.restore(slot, user, record, funded, now);
             }
         });
         self.share(ix);

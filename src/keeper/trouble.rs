@@ -150,6 +150,8 @@ impl Standing {
         match &mut self.state {
             State::Open if self.losses >= LOSSES_IN_A_ROW => {
                 self.state = State::Probing { next: now + PROBE_FIRST, tries: 0 };
+                // A reload may have cost more than is normal: that is no reason to stay blind.
+                self.sent.forgive(now, allowance(normal) / 3 * 2);
                 Some(Trouble::Lost(loss))
             }
             State::Open => None,
@@ -232,7 +234,7 @@ impl Standing {
     }
 
     /// A probe was refused or rejected: of a parked lane the next one is later; in an outage it is an answer, and
-    /// the next one, with another session, is soon.
+    /// the next one, with another session, is soon; within a long `Retry-After` it comes a minute later as ever.
     pub(super) fn probe_refused(&mut self, now: MonoTime) {
         match &mut self.state {
             State::Parked { next, tries } => {
@@ -240,6 +242,7 @@ impl Standing {
                 *next = now + parked_wait(*tries);
             }
             State::Probing { next, .. } => *next = now + PROBE_FIRST,
+            State::Closed { until, probing: true, .. } => *until = now + PATIENT_PROBE,
             State::Open | State::Closed { .. } => {}
         }
     }

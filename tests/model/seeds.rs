@@ -189,6 +189,8 @@ impl Seed {
                 let (on, off, seconds) = self.trouble();
                 self.world.service.patch_faults(self.world.now, on).unwrap();
                 self.world.run_for(Duration::from_secs(seconds));
+                // Now is when sessions may be lapsed: it must not be said that they are held.
+                self.check_truth();
                 self.world.service.patch_faults(self.world.now, off).unwrap();
             }
             _ => {}

@@ -61,7 +61,11 @@ impl Lane {
         let all_moved = self.promote(now);
         self.notice_lapses(now);
         let wake = if all_moved { self.next_promotion() } else { now };
-        let Some((slot, urgency)) = self.pick(now) else { return Step::Wait(wake) };
+        let Some((slot, urgency)) = self.pick(now) else {
+            // A walk that has found nothing yet goes on.
+            let walks = self.renew_all.is_some() && self.drain.is_none();
+            return Step::Wait(if walks { now } else { wake });
+        };
         let Some(generation) = self.token.usable(now) else { return Step::Wait(wake) };
         let free = self.free_at(now);
         if free > now {
@@ -101,7 +105,7 @@ impl Lane {
     /// Moves sessions whose time has come to where they are chosen from. Returns whether all are moved.
     fn promote(&mut self, now: MonoTime) -> bool {
         for _ in 0..MOVES {
-            let queues = [Queue::Due, Queue::Retry, Queue::Parked];
+            let queues = [Queue::Due, Queue::Retry, Queue::Parked, Queue::Moving];
             let Some(slot) = queues.into_iter().find_map(|queue| self.agenda.come(queue, now)) else {
                 return true;
             };
@@ -129,6 +133,14 @@ impl Lane {
         }
     }
 
+    /// Marks its lease if it has lapsed, and nothing has marked it yet.
+    pub(super) fn notice_lapse(&mut self, slot: Slot, now: MonoTime) {
+        let session = self.session(slot);
+        if !session.lapsed && session.lease.is_some_and(|lease| lease.lapses_at() <= now) {
+            self.lapse(slot);
+        }
+    }
+
     fn lapse(&mut self, slot: Slot) {
         let first = self.count(Phase::Lapsed) == 0;
         let held = self.session(slot).phase() == Phase::Held;
@@ -149,6 +161,7 @@ impl Lane {
         first(Queue::Due)
             .min(first(Queue::Retry))
             .min(first(Queue::Parked))
+            .min(first(Queue::Moving))
             .min(first(Queue::Renewal))
             .min(self.agenda.first_watched().map_or(MonoTime::FAR, |(at, _)| at))
             .min(token)
