@@ -315,3 +315,48 @@ fn a_change_for_a_session_that_is_gone_does_no_harm() {
     assert!(t.run(secs(60), |_| Outcome::Granted).is_empty());
     assert_eq!(t.keeper.snapshot(t.now).lanes[0].sessions, 1);
 }
+
+#[test]
+fn an_app_that_closes_in_its_turn_at_the_shared_budget_passes_the_turn_on() {
+    // Two tenants of one client, with quotas that leave nothing but Graph's limit for an app.
+    let vast = Quota { requests: 1_000_000, per: secs(10) };
+    let of = |tenant: u128, users: std::ops::Range<u128>| {
+        let mut lane = plan().lane_with(7, vast).users(users, wish(Away, 240)).build().into_lanes().remove(0);
+        lane.key.tenant = user(tenant);
+        lane
+    };
+    let mut t = Bench::new();
+    t.token = None;
+    let record = Record { wish: wish(Away, 240), lease: Some(lease(Away, 240, t.now - secs(60))) };
+    let old = presenced::keeper::Plan::new(vec![of(1, 0..3_000), of(2, 0..3_000)]);
+    let restored = old.lanes().iter().map(|lane| RestoredLane {
+        key: lane.key.clone(),
+        head: lane.head.clone(),
+        sessions: (0..).map(Slot).zip(&lane.sessions).map(|(slot, s)| (slot, s.user, record)).collect(),
+    });
+    t.input(Input::Restore(restored.collect()));
+    let mut removal = |new: Vec<presenced::keeper::LanePlan>, old: &presenced::keeper::Plan| {
+        let new = presenced::keeper::Plan::new(new);
+        let diff = Box::new(presenced::keeper::diff(old, &new));
+        t.input(Input::Plan { diff, on_remove: OnRemove::Clear });
+        for _ in 0..20 {
+            t.input(Input::Wake);
+        }
+        t.now += secs(1);
+        new
+    };
+    let without = removal(vec![of(1, 0..3_000)], &old);
+    removal(vec![of(1, 0..1)], &without);
+    t.now = MonoTime::from_secs(1_000_600) - std::time::Duration::from_micros(500);
+    let token = || presenced::keeper::TokenAnswer::Granted { lifetime: HOUR, refresh_in: None };
+    t.input(Input::Token { lane: presenced::keeper::id::LaneIx(1), answer: token() });
+    for request in std::mem::take(&mut t.requests) {
+        t.answer(request, Outcome::Granted);
+    }
+    t.input(Input::Token { lane: presenced::keeper::id::LaneIx(0), answer: token() });
+    assert!(t.requests.is_empty(), "the budget of the app is spent: {}", t.requests.len());
+    t.now += std::time::Duration::from_millis(1);
+    t.input(Input::Wake);
+    assert_eq!(t.closed.len(), 1);
+    t.next_request(secs(1));
+}
