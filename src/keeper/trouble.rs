@@ -150,8 +150,7 @@ impl Standing {
         match &mut self.state {
             State::Open if self.losses >= LOSSES_IN_A_ROW => {
                 self.state = State::Probing { next: now + PROBE_FIRST, tries: 0 };
-                // A reload may have cost more than is normal: that is no reason to stay blind.
-                self.sent.forgive(now, allowance(normal) / 3 * 2);
+                self.forgive(now, normal);
                 Some(Trouble::Lost(loss))
             }
             State::Open => None,
@@ -176,6 +175,11 @@ impl Standing {
                 None
             }
         }
+    }
+
+    /// The lane was open until now. A reload may have cost it more than is normal: no reason to stay blind.
+    pub(super) fn forgive(&mut self, now: MonoTime, normal: f64) {
+        self.sent.forgive(now, allowance(normal) / 3 * 2);
     }
 
     /// 429. Returns for how long the lane is closed, if this answer closed it or closes it for longer.

@@ -187,3 +187,16 @@ fn a_changed_credential_is_tried_at_once_though_the_token_is_good() {
     t.input(Input::CredentialChanged { lane: presenced::keeper::id::LaneIx(0) });
     assert_eq!(t.fetches - before, 1);
 }
+
+#[test]
+fn a_lane_that_is_parked_after_many_changes_is_tried_at_once_when_told_to() {
+    let mut t = Bench::holding(plan().lane(1).users(0..5_000, wish(Away, 240)));
+    t.reload(plan().lane(1).users(0..5_000, wish(InACall, 240)));
+    t.run(secs(90), |_| Outcome::Granted);
+    let lane = presenced::keeper::id::LaneIx(0);
+    t.input(Input::CredentialChanged { lane });
+    t.run(secs(2), |_| Outcome::Refused(Refusal::Forbidden));
+    assert!(t.events.iter().any(|e| matches!(e, Event::LaneDown { .. })));
+    t.input(Input::CredentialChanged { lane });
+    t.next_request(secs(1));
+}

@@ -128,6 +128,7 @@ impl Lane {
         self.tally.throttled += 1;
         let used = self.budget.used(now);
         if let Some(closed) = self.standing.throttled(retry_after, probe, now) {
+            self.standing.forgive(now, self.normal(now));
             // A rate that cannot keep what is funded would help nobody.
             let foreign = self.budget.throttled(funding::least_rate(self.load), now);
             let quota = self.head.quota.requests;
@@ -162,6 +163,7 @@ impl Lane {
                 let enough = REJECTED_USERS.min(self.wanted().max(1) as usize);
                 let user = self.session(slot).user;
                 if self.standing.refused(user, Refusal::Unauthorized, enough, now).is_some() {
+                    self.standing.forgive(now, self.normal(now));
                     self.tell_down(Trouble::TokenRejected, now);
                 }
             }
@@ -193,6 +195,7 @@ impl Lane {
         }
         let user = self.session(slot).user;
         if let Some(trouble) = self.standing.refused(user, refusal, usize::MAX, now) {
+            self.standing.forgive(now, self.normal(now));
             // Consent takes effect with a new token.
             self.token.renew();
             self.tell_down(trouble, now);
