@@ -127,26 +127,32 @@ fn all_files(dir: &Path) -> Vec<(String, String)> {
 async fn no_secret_and_no_token_is_ever_written_anywhere() {
     const CANARY: &str = "canary-secret~8Q.with+odd/signs=";
     const TOKEN: &str = "EwSandbox";
-    let sandbox = Sandbox::start(&["--secret", SECRET]).await;
+    let sandbox = Sandbox::start(&["--speed", "10", "--secret", SECRET]).await;
     let mut site = Site::new(&sandbox, (0..10).map(available));
     site.secret("contoso", CANARY);
     // All that any library has to say, too.
-    let mut daemon = site.run_with(&["--log-level", "trace,presenced=trace"]);
+    let mut daemon = site.run_with(&["--speed", "10", "--log-level", "trace,presenced=trace"]);
     daemon.event("token_failed").await;
     sandbox.faults(json!({"secret": CANARY})).await;
     daemon.event("token_granted").await;
     sandbox.until_sets(10).await;
-    for fault in [
-        json!({"token": {"status": 503, "body": "html"}, "revoke_tokens": true}),
-        json!({"token": {"status": 200, "body": "broken_json"}}),
-        json!({"token": null, "users": {id(1): {"status": 401}, id(2): {"status": 403}, id(3): {"reset": true}}}),
-    ] {
-        sandbox.faults(fault).await;
-        daemon.signal(Signal::USR1);
-        daemon.event("renew_all").await;
-        daemon.event("library").await;
-    }
+    // A token that is rejected, and no new one: a gateway's page first, then half an answer.
+    let failed = daemon.events("token_failed").len();
+    sandbox.faults(json!({"token": {"status": 503, "body": "html"}, "revoke_tokens": true})).await;
+    site.config.users = (0..10).map(in_a_call).collect();
+    site.write();
+    daemon.signal(Signal::HUP);
+    daemon.event("token_rejected").await;
+    daemon.all_said("token_failed", failed + 1).await;
+    sandbox.faults(json!({"token": {"status": 200, "body": "broken_json"}})).await;
+    // The next one may have been on its way.
+    let failed = daemon.events("token_failed").len();
+    daemon.all_said("token_failed", failed + 2).await;
+    // Users that are refused in several ways.
+    let users = json!({id(1): {"status": 401}, id(2): {"status": 403}, id(3): {"reset": true}});
+    sandbox.faults(json!({"token": null, "users": users})).await;
     daemon.event("token_granted").await;
+    daemon.all_said("parked", 2).await;
     // A file that cannot be read, with the secret where it does not belong.
     let good = std::fs::read_to_string(site.config_file()).unwrap();
     site.write_text(&good.replace("{ secret_file = \"contoso.secret\" }", &format!("\"{CANARY}\"")));
