@@ -115,7 +115,7 @@ pub struct SessionIx {
     pub slot: Slot,
 }
 
-/// Counts the tokens of a lane: each fetch that succeeds makes the next generation. 0 is none yet.
+/// Counts the tokens of a lane: each fetch makes the next generation, whether it succeeds or not. 0 is none yet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Generation(pub u32);
 

@@ -48,7 +48,7 @@ pub struct LaneSnapshot {
     pub quota: u32,
     /// After which share of its term a session is renewed.
     pub fraction: f64,
-    /// Smallest time to a lapse among the sessions that are late; `None`: none is.
+    /// Time to the first lapse that is near: of a session that is due or late, or the next to be due. `None`: none is.
     pub next_lapse_in: Option<Duration>,
     /// Whether it may send.
     pub standing: Standing,
@@ -56,7 +56,7 @@ pub struct LaneSnapshot {
     pub token_good_for: Option<Duration>,
     /// Sets granted to sessions that held the same state already.
     pub renewals: u64,
-    /// Sets granted.
+    /// Requests granted, clears included.
     pub granted: u64,
     /// Answers 429.
     pub throttled: u64,
