@@ -21,9 +21,9 @@ use super::state_dir::{StateDir, StateDirError};
 use super::systemd::Systemd;
 use crate::config::settings::Settings;
 use crate::config::{self, Loaded, Options, Problems};
+use crate::keeper::Plan;
 use crate::keeper::event::RestoredLane;
 use crate::keeper::id::LaneKey;
-use crate::keeper::{LanePlan, Plan, SessionPlan};
 
 /// Where state is kept when no config can be read that says so.
 const DEFAULT_STATE_DIR: &str = "/var/lib/presenced";
@@ -90,7 +90,7 @@ pub fn parts(file: ConfigFile, clock: Clock, systemd: Systemd) -> Result<(Parts,
         logging::ledger_damaged(damage);
     }
     let older_ways = older_ways(&state.accepted(), &found.lanes, &loaded.settings);
-    let old = plan_of(&found.lanes);
+    let old = Plan::of_restored(&found.lanes);
     let first = prepare(loaded, &old, None).map_err(StartError::Unrunnable)?;
     let kept = Kept { leases, accepted: state.accepted() };
     let parts = Parts {
@@ -104,20 +104,6 @@ pub fn parts(file: ConfigFile, clock: Clock, systemd: Systemd) -> Result<(Parts,
         last_good,
     };
     Ok((parts, state))
-}
-
-/// The plan that the ledger's sessions were kept by.
-fn plan_of(lanes: &[RestoredLane]) -> Plan {
-    let lane = |lane: &RestoredLane| LanePlan {
-        key: lane.key.clone(),
-        head: lane.head.clone(),
-        sessions: lane
-            .sessions
-            .iter()
-            .map(|(_, user, record)| SessionPlan::new(*user, Some(record.wish)))
-            .collect(),
-    };
-    Plan::new(lanes.iter().map(lane).collect())
 }
 
 /// The last accepted config, its state directory, and when it was accepted.

@@ -15,6 +15,8 @@ pub(super) enum Queue {
     Retry,
     /// Refused; tried again at the key.
     Parked,
+    /// Its user moves; it is cleared at the key, set in the other lane or not.
+    Moving,
     /// To be renewed now; lapses at the key.
     Renewal,
     /// Past its lapse, at the key.
@@ -30,7 +32,7 @@ pub(super) enum Queue {
 /// The queues of a lane, each in the order of its keys, then of slots.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
-    queues: [BTreeSet<(MonoTime, Slot)>; 8],
+    queues: [BTreeSet<(MonoTime, Slot)>; 9],
     /// Leases that may lapse while their session is in flight or waits for a repeat, by their lapse.
     watched: BTreeSet<(MonoTime, Slot)>,
 }

@@ -11,7 +11,7 @@ use super::funding::{self, Load};
 use super::id::{ClientId, LaneIx, LaneKey, SessionIx, UserId};
 use super::lane::{Lane, Outbox, Step, Turn};
 use super::outcome::Outcome;
-use super::plan::{LaneHead, Quota};
+use super::plan::{LaneHead, Plan, Quota};
 use super::time::MonoTime;
 
 /// How long a lane whose app is gone may take to clear what it held.
@@ -73,7 +73,10 @@ impl Keeper {
         self.now = self.now.max(now);
         let now = self.now;
         match input {
-            Input::Restore(lanes) => lanes.into_iter().for_each(|lane| self.restore(lane)),
+            Input::Restore(lanes) => {
+                let plan = Plan::of_restored(&lanes);
+                lanes.into_iter().for_each(|lane| self.restore(lane, &plan));
+            }
             Input::Plan { diff, on_remove } => {
                 debug_assert!(self.pending.is_none(), "one plan at a time");
                 let counts = diff.counts();
@@ -85,7 +88,6 @@ impl Keeper {
             }
             Input::Answered { session, outcome } => {
                 self.answered(session, outcome);
-                self.await_room(session.lane);
             }
             Input::Token { lane, answer } => {
                 self.on_lane(lane, |lane| lane.token_answered(answer, now));
@@ -138,13 +140,16 @@ impl Keeper {
 
     fn answered(&mut self, session: SessionIx, outcome: Outcome) {
         let now = self.now;
-        if let Some(lane) = self.lanes.get(session.lane.0 as usize).and_then(Option::as_ref) {
-            self.apps[lane.app].budget.answered(now);
-        }
+        let Some(app) = self.lanes.get(session.lane.0 as usize).and_then(Option::as_ref).map(|lane| lane.app)
+        else {
+            return;
+        };
+        self.apps[app].budget.answered(now);
         let set = self.on_lane(session.lane, |lane| lane.answered(session.slot, outcome, now)).flatten();
         if let Some((user, old)) = set.and_then(|user| Some((user, self.moving.remove(&user)?))) {
             self.on_lane(old.lane, |lane| lane.moved(old.slot, user, now));
         }
+        self.await_room(app);
     }
 
     /// Does something with a lane, and has it asked again.
@@ -189,7 +194,8 @@ impl Keeper {
                 lane.starved = Some(waits);
                 app.waiting.insert(waits);
                 self.wakes.set(ix.0, until);
-                self.await_room(ix);
+                let app = lane.app;
+                self.await_room(app);
             }
             Step::Wait(until) => self.wakes.set(ix.0, until),
             Step::Close => self.close(ix),
@@ -205,16 +211,15 @@ impl Keeper {
             self.app_wakes.set(index(app), free);
         } else if let Some(&(_, _, lane)) = waiting.first() {
             self.serve(lane, true);
-            self.await_room(lane);
+            self.await_room(app);
         }
     }
 
     /// If lanes wait for the app's budget, look again when it has room.
-    fn await_room(&mut self, lane: LaneIx) {
-        let Some(lane) = self.lanes.get(lane.0 as usize).and_then(Option::as_ref) else { return };
-        let App { budget, waiting, .. } = &mut self.apps[lane.app];
+    fn await_room(&mut self, app: usize) {
+        let App { budget, waiting, .. } = &mut self.apps[app];
         let at = if waiting.is_empty() { MonoTime::FAR } else { budget.free_at(self.now) };
-        self.app_wakes.set(index(lane.app), at);
+        self.app_wakes.set(index(app), at);
     }
 
     fn open(&mut self, key: &LaneKey, head: LaneHead) -> LaneIx {
@@ -250,12 +255,14 @@ impl Keeper {
         self.out.push_back(Output::Close { lane: ix });
     }
 
-    fn restore(&mut self, restored: RestoredLane) {
+    fn restore(&mut self, restored: RestoredLane, plan: &Plan) {
         let now = self.now;
+        let planned = plan.lane(&restored.key);
         let ix = self.open(&restored.key, restored.head);
         self.on_lane(ix, |lane| {
             for (slot, user, record) in restored.sessions {
-                lane.restore(slot, user, record, now);
+                let funded = planned.and_then(|lane| lane.session(user)).is_some_and(|s| s.funded);
+                lane.restore(slot, user, record, funded, now);
             }
         });
         self.share(ix);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::event::RestoredLane;
 use super::funding;
 use super::id::{LaneKey, UserId};
 use super::presence::Wish;
@@ -101,6 +102,24 @@ impl Plan {
         }
         funding::fund(&mut lanes);
         Self { lanes }
+    }
+
+    /// The plan that the ledger's sessions make, which the diff at a start begins with.
+    ///
+    /// Among them are those that the quota left out later on: they are left out again, and that diff says nothing of
+    /// those that the config's plan leaves out as well.
+    #[must_use]
+    pub fn of_restored(lanes: &[RestoredLane]) -> Self {
+        let lane = |lane: &RestoredLane| LanePlan {
+            key: lane.key.clone(),
+            head: lane.head.clone(),
+            sessions: lane
+                .sessions
+                .iter()
+                .map(|(_, user, record)| SessionPlan::new(*user, Some(record.wish)))
+                .collect(),
+        };
+        Self::new(lanes.iter().map(lane).collect())
     }
 
     /// Its lanes, ascending by key.

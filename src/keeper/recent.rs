@@ -54,6 +54,18 @@ impl Sent {
         self.steps.iter().sum()
     }
 
+    /// Holds no more against the lane than `most` of what it sent so far, the latest of it.
+    pub(super) fn forgive(&mut self, now: MonoTime, most: u32) {
+        let mut over = self.total(now).saturating_sub(most);
+        for age in (0..Self::STEPS as u64).rev() {
+            let Some(step) = self.last.checked_sub(age) else { continue };
+            let count = &mut self.steps[Self::index(step)];
+            let forgiven = over.min(*count);
+            *count -= forgiven;
+            over -= forgiven;
+        }
+    }
+
     /// When there is room for one more below the allowance.
     pub(super) fn room_at(&mut self, now: MonoTime, allowance: u32) -> MonoTime {
         let mut over = self.total(now).saturating_add(1).saturating_sub(allowance);

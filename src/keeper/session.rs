@@ -25,7 +25,8 @@ pub(super) struct Session {
     /// Since when something else is wanted than is granted.
     pub(super) since: MonoTime,
     pub(super) lease: Option<Lease>,
-    /// The wish that the lease was asked for; its expiration may have been shortened on the way out.
+    /// The wish that the lease was asked for; its expiration may have been shortened on the way out. `None` as well
+    /// once something else was asked for: until that is granted, the service may show either.
     pub(super) granted_for: Option<Wish>,
     /// Until when the service may hold it for us; [`MonoTime::ZERO`]: it does not.
     pub(super) holds_until: MonoTime,

@@ -10,7 +10,8 @@ use super::time::MonoTime;
 const RETRY_FIRST: Duration = Duration::from_secs(2);
 /// The longest, whatever failed; a server's own `Retry-After` may ask for up to five times as much.
 const RETRY_LONGEST: Duration = Duration::from_secs(120);
-/// A token is not used when it ends within this time: it may end on its way.
+/// A token is not used when it ends within this time: it may end on its way. Nor is it replaced sooner, however short
+/// its life or early the server's wish: that would only hammer the authority.
 const MARGIN: Duration = Duration::from_secs(10);
 /// When to give a token request up.
 const REQUEST_TIME: Duration = Duration::from_secs(20);
@@ -104,7 +105,7 @@ impl Token {
                     generation: self.generation,
                     asked_at,
                     expires_at: asked_at + lifetime,
-                    refresh_at: asked_at + refresh_in.unwrap_or(lifetime / 2).min(lifetime / 2),
+                    refresh_at: asked_at + refresh_in.unwrap_or(lifetime / 2).min(lifetime / 2).max(MARGIN),
                     grants: 0,
                     rejections: 0,
                     suspect: false,
@@ -171,11 +172,13 @@ impl Token {
         }
     }
 
-    /// The credential is another: what failed before says nothing any more.
+    /// The credential is another: what failed before says nothing any more, and whether it is any good shows at once,
+    /// while the token at hand still serves.
     pub(super) fn credential_changed(&mut self, now: MonoTime) {
         self.failures = 0;
         self.doubts = 0;
         self.not_before = now;
+        self.renew();
     }
 }
 

@@ -150,6 +150,7 @@ impl Standing {
         match &mut self.state {
             State::Open if self.losses >= LOSSES_IN_A_ROW => {
                 self.state = State::Probing { next: now + PROBE_FIRST, tries: 0 };
+                self.forgive(now, normal);
                 Some(Trouble::Lost(loss))
             }
             State::Open => None,
@@ -174,6 +175,11 @@ impl Standing {
                 None
             }
         }
+    }
+
+    /// The lane was open until now. A reload may have cost it more than is normal: no reason to stay blind.
+    pub(super) fn forgive(&mut self, now: MonoTime, normal: f64) {
+        self.sent.forgive(now, allowance(normal) / 3 * 2);
     }
 
     /// 429. Returns for how long the lane is closed, if this answer closed it or closes it for longer.
@@ -232,7 +238,7 @@ impl Standing {
     }
 
     /// A probe was refused or rejected: of a parked lane the next one is later; in an outage it is an answer, and
-    /// the next one, with another session, is soon.
+    /// the next one, with another session, is soon; within a long `Retry-After` it comes a minute later as ever.
     pub(super) fn probe_refused(&mut self, now: MonoTime) {
         match &mut self.state {
             State::Parked { next, tries } => {
@@ -240,6 +246,7 @@ impl Standing {
                 *next = now + parked_wait(*tries);
             }
             State::Probing { next, .. } => *next = now + PROBE_FIRST,
+            State::Closed { until, probing: true, .. } => *until = now + PATIENT_PROBE,
             State::Open | State::Closed { .. } => {}
         }
     }

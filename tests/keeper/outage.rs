@@ -137,3 +137,31 @@ fn someone_else_who_spends_the_quota_slows_the_lane_down_for_a_while() {
     assert!(squeezed >= recovered);
     assert_eq!(t.lapses(), 0);
 }
+
+#[test]
+fn a_short_outage_after_many_changes_costs_no_lapse() {
+    let of = |state| plan().lane(1).users(0..100, wish(Available, 60)).users(1_000..6_000, wish(state, 240));
+    let mut t = Bench::holding(of(Away));
+    t.run(secs(600), |_| Outcome::Granted);
+    t.reload(of(InACall));
+    t.run(secs(100), |_| Outcome::Granted);
+    t.run(secs(5), |_| LOST);
+    t.run(secs(600), |_| Outcome::Granted);
+    assert_eq!(t.lapses(), 0);
+}
+
+#[test]
+fn a_probe_that_is_refused_is_followed_a_minute_later_too() {
+    for answer in [Outcome::Refused(presenced::keeper::Refusal::NotFound), Outcome::TokenRejected] {
+        let mut t = Bench::holding(plan().lane(1).users(0..1_000, wish(Available, 60)));
+        let request = t.next_request(secs(300));
+        t.requests.clear();
+        t.answer(request, Outcome::Throttled { retry_after: Some(secs(600)) });
+        let probe = t.next_request(secs(130));
+        t.answer(probe, answer);
+        let from = t.now;
+        t.next_request(secs(70));
+        let gap = t.now.since(from);
+        assert!(gap >= secs(59), "{answer:?}: another after {gap:?}");
+    }
+}

@@ -44,6 +44,41 @@ fn a_removed_user_with_a_set_in_flight_is_cleared_after_its_answer_and_once() {
 }
 
 #[test]
+fn a_lost_set_of_something_else_leaves_nothing_to_rely_on() {
+    let lost = Outcome::Lost { loss: presenced::keeper::Loss::Transport, retry_after: None };
+    for (before, other) in [(wish(Away, 240), wish(InACall, 240)), (wish(Away, 240), wish(Away, 5))] {
+        let mut t = Bench::holding(plan().lane(1).user(1, before));
+        t.reload(plan().lane(1).user(1, other));
+        let asked = t.next_request(secs(1));
+        assert!(
+            t.remembered.last().unwrap().2.unwrap().lease.is_none(),
+            "a restart must not rely on it either"
+        );
+        t.reload(plan().lane(1).user(1, before));
+        t.answer(asked, lost);
+        let sent = t.run(secs(5), |_| Outcome::Granted);
+        assert_eq!(sent.len(), 1, "it may have been done: {sent:?}");
+        assert_eq!(sent[0].1.call, Call::Set(before));
+    }
+}
+
+#[test]
+fn a_user_who_comes_back_while_being_cleared_is_set_again() {
+    let lost = Outcome::Lost { loss: presenced::keeper::Loss::Transport, retry_after: None };
+    for answer in [lost, Outcome::Granted] {
+        let mut t = Bench::holding(plan().lane(1).users(1..3, wish(Away, 240)));
+        t.reload(plan().lane(1).user(2, wish(Away, 240)));
+        let clear = t.next_request(secs(1));
+        assert!(is_clear(&clear, 1));
+        t.reload(plan().lane(1).users(1..3, wish(Away, 240)));
+        t.answer(clear, answer);
+        let sent = t.run(secs(5), |_| Outcome::Granted);
+        assert_eq!(sent.len(), 1, "{sent:?}");
+        assert!(is_set(&sent[0].1, 1, Away));
+    }
+}
+
+#[test]
 fn a_user_left_alone_on_removal_gets_no_clear() {
     let mut t = Bench::holding(plan().lane(1).users(1..3, wish(Available, 60)));
     t.on_remove = OnRemove::Leave;
@@ -189,4 +224,139 @@ fn a_stop_that_clears_clears_everything_once() {
     assert_eq!(sent.len(), 35);
     assert!(sent.iter().all(|(_, r)| r.call == Call::Clear));
     assert!(t.events.contains(&Event::Drained));
+}
+
+#[test]
+fn a_change_that_was_lost_is_not_believed_undone() {
+    let mut t = Bench::holding(plan().lane(1).user(1, wish(Away, 240)));
+    t.reload(plan().lane(1).user(1, wish(InACall, 240)));
+    let asked = t.next_request(secs(1));
+    t.reload(plan().lane(1).user(1, wish(Away, 240)));
+    t.answer(asked, Outcome::Lost { loss: presenced::keeper::Loss::Timeout, retry_after: None });
+    let again = t.next_request(secs(5));
+    assert!(is_set(&again, 1, Away), "it may show a call: {again:?}");
+}
+
+#[test]
+fn a_clear_that_was_lost_is_not_believed_undone() {
+    let mut t = Bench::holding(plan().lane(1).user(1, wish(Away, 240)).user(2, wish(Away, 240)));
+    t.reload(plan().lane(1).user(2, wish(Away, 240)));
+    let asked = t.next_request(secs(1));
+    assert!(is_clear(&asked, 1));
+    t.answer(asked, Outcome::Lost { loss: presenced::keeper::Loss::Timeout, retry_after: None });
+    t.reload(plan().lane(1).user(1, wish(Away, 240)).user(2, wish(Away, 240)));
+    let again = t.next_request(secs(5));
+    assert!(is_set(&again, 1, Away), "it may be gone: {again:?}");
+}
+
+#[test]
+fn the_ledger_knows_no_lease_while_something_else_is_asked_for() {
+    let mut t = Bench::holding(plan().lane(1).user(1, wish(Away, 240)).user(2, wish(Away, 240)));
+    let last = |t: &Bench, n: u128| t.remembered.iter().rev().find(|(_, u, _)| *u == user(n)).unwrap().2;
+    assert!(last(&t, 1).unwrap().lease.is_some());
+    t.reload(plan().lane(1).user(1, wish(InACall, 240)));
+    t.next_request(secs(1));
+    t.next_request(secs(1));
+    assert_eq!(last(&t, 1), Some(Record { wish: wish(InACall, 240), lease: None }), "a set on its way");
+    assert_eq!(last(&t, 2), Some(Record { wish: wish(Away, 240), lease: None }), "a clear on its way");
+}
+
+#[test]
+fn a_restart_sends_nothing_for_those_whom_the_quota_left_out_before() {
+    let slow = Quota { requests: 30, per: secs(30) };
+    let mut t = Bench::new();
+    let plan = || plan().lane_with(1, slow).users(0..400, wish(Available, 60));
+    t.plan = plan().build();
+    let record = |n: u64| Record {
+        wish: wish(Available, 60),
+        lease: Some(lease(Available, 60, t.now - secs(n * 3 / 4))),
+    };
+    let sessions = (0..400_u32).map(|n| (Slot(n), user(n.into()), record(n.into()))).collect();
+    let head = LaneHead { name: "app1".into(), quota: slow };
+    t.input(Input::Restore(vec![RestoredLane { key: key(1), head, sessions }]));
+    t.reload(plan());
+    let sent = t.run(HOUR, |_| Outcome::Granted);
+    let lane = &t.keeper.snapshot(t.now).lanes[0];
+    assert_eq!(lane.unfunded, 400 - 281);
+    assert!(sent.iter().all(|(_, r)| r.user < user(281)), "the first by key are funded");
+}
+
+#[test]
+fn a_user_who_moves_is_not_cleared_by_a_probe() {
+    let mut t = Bench::holding(
+        plan().lane(1).user(7, wish(Away, 240)).user(8, wish(Away, 240)).lane(2).user(1, wish(Away, 240)),
+    );
+    t.input(Input::RenewAll);
+    let asked = t.next_request(secs(5));
+    t.answer(asked, Outcome::Throttled { retry_after: Some(secs(5)) });
+    while let Some(asked) = t.requests.pop_front() {
+        t.answer(asked, Outcome::Granted);
+    }
+    t.reload(
+        plan().lane(1).user(8, wish(Away, 240)).lane(2).user(1, wish(Away, 240)).user(7, wish(Away, 240)),
+    );
+    let lost = Outcome::Lost { loss: presenced::keeper::Loss::Timeout, retry_after: None };
+    let there = t.next_request(secs(5));
+    assert!(is_set(&there, 7, Away), "{there:?}");
+    let sent = t.run(secs(60), |r| if r.call == Call::Clear { Outcome::Granted } else { lost });
+    assert!(sent.iter().all(|(_, r)| r.call != Call::Clear), "it is not set there yet");
+}
+
+#[test]
+fn a_change_for_a_session_that_is_gone_does_no_harm() {
+    let mut t = Bench::holding(plan().lane(1).user(1, wish(Away, 240)).user(2, wish(Away, 240)));
+    let session = t.keeper.find(presenced::keeper::id::LaneIx(0), user(1)).unwrap();
+    t.reload(plan().lane(1).user(2, wish(Away, 240)));
+    t.run(secs(5), |_| Outcome::Granted);
+    assert_eq!(t.keeper.find(session.lane, user(1)), None);
+    for wish in [Some(wish(InACall, 60)), None] {
+        t.input(Input::Change { session, wish, until: MonoTime::FAR, urgent: true });
+    }
+    assert!(t.run(secs(60), |_| Outcome::Granted).is_empty());
+    assert_eq!(t.keeper.snapshot(t.now).lanes[0].sessions, 1);
+}
+
+#[test]
+fn an_app_that_closes_in_its_turn_at_the_shared_budget_passes_the_turn_on() {
+    // Two tenants of one client, with quotas that leave nothing but Graph's limit for an app.
+    let vast = Quota { requests: 1_000_000, per: secs(10) };
+    let of = |tenant: u128, users: std::ops::Range<u128>| {
+        let mut lane = plan().lane_with(7, vast).users(users, wish(Away, 240)).build().into_lanes().remove(0);
+        lane.key.tenant = user(tenant);
+        lane
+    };
+    let mut t = Bench::new();
+    t.token = None;
+    let record = Record { wish: wish(Away, 240), lease: Some(lease(Away, 240, t.now - secs(60))) };
+    let old = presenced::keeper::Plan::new(vec![of(1, 0..3_000), of(2, 0..3_000)]);
+    let restored = old.lanes().iter().map(|lane| RestoredLane {
+        key: lane.key.clone(),
+        head: lane.head.clone(),
+        sessions: (0..).map(Slot).zip(&lane.sessions).map(|(slot, s)| (slot, s.user, record)).collect(),
+    });
+    t.input(Input::Restore(restored.collect()));
+    let mut removal = |new: Vec<presenced::keeper::LanePlan>, old: &presenced::keeper::Plan| {
+        let new = presenced::keeper::Plan::new(new);
+        let diff = Box::new(presenced::keeper::diff(old, &new));
+        t.input(Input::Plan { diff, on_remove: OnRemove::Clear });
+        for _ in 0..20 {
+            t.input(Input::Wake);
+        }
+        t.now += secs(1);
+        new
+    };
+    let without = removal(vec![of(1, 0..3_000)], &old);
+    removal(vec![of(1, 0..1)], &without);
+    t.now = MonoTime::from_secs(1_000_600) - std::time::Duration::from_micros(500);
+    let token = || presenced::keeper::TokenAnswer::Granted { lifetime: HOUR, refresh_in: None };
+    t.input(Input::Token { lane: presenced::keeper::id::LaneIx(1), answer: token() });
+    for request in std::mem::take(&mut t.requests) {
+        t.answer(request, Outcome::Granted);
+    }
+    t.input(Input::Token { lane: presenced::keeper::id::LaneIx(0), answer: token() });
+    assert!(t.requests.is_empty(), "the budget of the app is spent: {}", t.requests.len());
+    t.now += std::time::Duration::from_millis(1);
+    t.input(Input::Wake);
+    assert_eq!(t.closed.len(), 1);
+    t.next_request(secs(1));
 }

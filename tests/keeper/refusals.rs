@@ -2,7 +2,8 @@
 
 use presenced::keeper::event::Trouble;
 use presenced::keeper::{
-    Event, Input, Outcome, PresenceState::*, Refusal, Request, TokenAnswer, TokenFailure, id::Generation,
+    Event, Input, MonoTime, Outcome, PresenceState::*, Refusal, Request, TokenAnswer, TokenFailure,
+    id::Generation,
 };
 
 use crate::bench::{Bench, HOUR, plan, secs, user, wish};
@@ -134,4 +135,68 @@ fn a_token_endpoint_that_hangs_is_asked_once() {
     t.reload(plan().lane(1).users(0..5, wish(Available, 60)));
     t.run(secs(600), |_| Outcome::Granted);
     assert_eq!(t.fetches, 1, "one at a time");
+}
+
+#[test]
+fn a_token_that_wants_to_be_replaced_at_once_is_not_fetched_all_the_time() {
+    for (lifetime, refresh_in) in [(HOUR, Some(secs(0))), (secs(0), None), (secs(5), None)] {
+        let mut t = Bench::new();
+        t.token = None;
+        t.reload(plan().lane(1).user(1, wish(Away, 240)));
+        let end = t.now + secs(60);
+        while t.now < end {
+            let asked = t.fetches;
+            t.now += step();
+            t.input(Input::Token {
+                lane: presenced::keeper::id::LaneIx(0),
+                answer: TokenAnswer::Granted { lifetime, refresh_in },
+            });
+            let give_up = t.now + secs(60);
+            while t.fetches == asked && t.now < give_up {
+                t.now += step();
+                t.input(Input::Wake);
+            }
+        }
+        assert!(t.fetches <= 8, "{} fetches in a minute: {lifetime:?}, {refresh_in:?}", t.fetches);
+    }
+}
+
+fn step() -> std::time::Duration {
+    std::time::Duration::from_millis(100)
+}
+
+#[test]
+fn a_doubled_change_does_not_wake_a_parked_user() {
+    let mut t = Bench::holding(plan().lane(1).user(1, wish(Away, 240)).user(2, wish(Away, 240)));
+    let session = t.keeper.find(presenced::keeper::id::LaneIx(0), user(1)).unwrap();
+    let change =
+        || Input::Change { session, wish: Some(wish(InACall, 60)), until: MonoTime::FAR, urgent: true };
+    t.input(change());
+    let sent = t.run(secs(60), |_| Outcome::Refused(Refusal::NotFound));
+    assert_eq!(sent.len(), 1);
+    for _ in 0..4 {
+        t.input(change());
+        assert!(t.run(secs(30), |_| Outcome::Refused(Refusal::NotFound)).is_empty());
+    }
+}
+
+#[test]
+fn a_changed_credential_is_tried_at_once_though_the_token_is_good() {
+    let mut t = Bench::holding(plan().lane(1).user(1, wish(Away, 240)));
+    let before = t.fetches;
+    t.input(Input::CredentialChanged { lane: presenced::keeper::id::LaneIx(0) });
+    assert_eq!(t.fetches - before, 1);
+}
+
+#[test]
+fn a_lane_that_is_parked_after_many_changes_is_tried_at_once_when_told_to() {
+    let mut t = Bench::holding(plan().lane(1).users(0..5_000, wish(Away, 240)));
+    t.reload(plan().lane(1).users(0..5_000, wish(InACall, 240)));
+    t.run(secs(90), |_| Outcome::Granted);
+    let lane = presenced::keeper::id::LaneIx(0);
+    t.input(Input::CredentialChanged { lane });
+    t.run(secs(2), |_| Outcome::Refused(Refusal::Forbidden));
+    assert!(t.events.iter().any(|e| matches!(e, Event::LaneDown { .. })));
+    t.input(Input::CredentialChanged { lane });
+    t.next_request(secs(1));
 }

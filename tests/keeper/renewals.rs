@@ -182,3 +182,58 @@ fn lanes_of_one_client_never_send_more_than_graph_takes_from_an_app() {
     assert_eq!(lanes.len(), 3, "shared by urgency: no lane waits for another to be done");
     assert!(!t.events.iter().any(|e| matches!(e, Event::Lapsed { .. })));
 }
+
+#[test]
+fn renew_all_passes_by_what_has_nothing_to_renew_without_a_stop() {
+    let mut p = plan().lane(1).users(0..5_000, wish(Away, 240));
+    p = p.users(10_000..10_010, wish(Away, 240));
+    let mut t = Bench::holding(p);
+    t.reload(plan().lane(1).users(10_000..10_010, wish(Away, 240)));
+    t.run(secs(400), |_| Outcome::Granted);
+    t.input(Input::RenewAll);
+    let sent = t.run(secs(60), |_| Outcome::Granted);
+    assert_eq!(sent.len(), 10);
+}
+
+#[test]
+fn a_lease_that_lapses_before_its_late_answer_is_counted_once() {
+    for late in [160, 700] {
+        let mut t = Bench::holding(plan().lane(1).user(1, wish(Available, 60)));
+        let asked = t.next_request(secs(300));
+        t.now += secs(late);
+        t.answer(asked, Outcome::Granted);
+        t.run(secs(60), |_| Outcome::Granted);
+        assert_eq!(t.lapses(), 1, "{late} s");
+        assert_eq!(t.events.iter().filter(|e| matches!(e, Event::Lapsed { .. })).count(), 1);
+    }
+}
+
+#[test]
+fn what_runs_out_while_it_is_not_wanted_is_no_lapse() {
+    let mut t = Bench::holding(plan().lane(1).user(1, wish(Available, 60)).user(2, wish(Away, 240)));
+    let session = t.keeper.find(presenced::keeper::id::LaneIx(0), user(1)).unwrap();
+    t.input(Input::Change { session, wish: None, until: MonoTime::FAR, urgent: false });
+    let clear = t.next_request(secs(5));
+    let lost = Outcome::Lost { loss: presenced::keeper::Loss::Timeout, retry_after: None };
+    t.now += secs(20);
+    t.answer(clear, lost);
+    t.run(secs(400), |_| lost);
+    t.input(Input::Change { session, wish: Some(wish(Available, 60)), until: MonoTime::FAR, urgent: false });
+    t.run(secs(60), |_| Outcome::Granted);
+    assert_eq!(t.lapses(), 0);
+    assert_eq!(t.keeper.snapshot(t.now).lanes[0].held, 2);
+}
+
+#[test]
+fn what_runs_out_while_the_quota_cannot_keep_it_is_no_lapse() {
+    let quota = |requests| Quota { requests, per: secs(30) };
+    let of = |requests| plan().lane_with(1, quota(requests)).users(0..400, wish(Available, 60));
+    let mut t = Bench::holding(of(60));
+    t.reload(of(30));
+    t.run(secs(700), |_| Outcome::Granted);
+    let before = t.lapses();
+    t.reload(of(60));
+    t.run(secs(300), |_| Outcome::Granted);
+    assert_eq!(t.lapses(), before);
+    assert_eq!(t.keeper.snapshot(t.now).lanes[0].held, 400);
+}

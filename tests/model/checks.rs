@@ -16,6 +16,8 @@ pub struct Checks {
     cleared: BTreeSet<(LaneKey, UserId)>,
     /// Users whose session was not wanted any more and ran out before its turn to be cleared: no lapse.
     pub ran_out: BTreeSet<(LaneKey, UserId)>,
+    /// The daemon was told to stop: no more sets, and clears only if asked for.
+    pub ending: Option<bool>,
     pub parked: u32,
     pub restarts: Vec<(MonoTime, Duration)>,
     pub sent: u64,
@@ -49,6 +51,9 @@ impl Checks {
         let other = self.in_flight.insert(request.session, (key.clone(), *request));
         assert!(other.is_none(), "two requests of a session in flight at {now:?}: {request:?} and {other:?}");
         assert!(request.deadline > now, "a request without time: {request:?}");
+        if let Some(clear) = self.ending {
+            assert!(clear && request.call == Call::Clear, "sent while stopping: {request:?}");
+        }
         if let Call::Set(_) = request.call {
             let planned = plan.lane(key).and_then(|lane| lane.session(request.user));
             assert!(

@@ -173,10 +173,7 @@ impl Seed {
     /// Something happens.
     fn act(&mut self) {
         match self.chance.range(0, 8) {
-            0..=2 => {
-                let plan = self.edited();
-                self.world.reload(plan);
-            }
+            0..=2 => self.reload_twice(),
             3 => {
                 let down = if self.weather == Weather::Storm {
                     self.chance.pick(&[100, 10_000, 400_000])
@@ -192,10 +189,22 @@ impl Seed {
                 let (on, off, seconds) = self.trouble();
                 self.world.service.patch_faults(self.world.now, on).unwrap();
                 self.world.run_for(Duration::from_secs(seconds));
+                // Now is when sessions may be lapsed: it must not be said that they are held.
+                self.check_truth();
                 self.world.service.patch_faults(self.world.now, off).unwrap();
             }
             _ => {}
         }
+    }
+
+    /// A reload, and another one while the requests of the first are on their way.
+    fn reload_twice(&mut self) {
+        let plan = self.edited();
+        self.world.reload(plan);
+        let pause = self.chance.millis(20, 3_000);
+        self.world.run_for(pause);
+        let plan = self.edited();
+        self.world.reload(plan);
     }
 
     /// What the keeper says is held is held.
@@ -231,9 +240,13 @@ impl Seed {
             "users": null, "outage": null, "hang": false, "throttle": null, "token": null, "tenants": null,
             "error_rate": 0.0, "lost_rate": 0.0, "reset_rate": 0.0, "latency_ms": {"min": 0, "max": 0}
         });
+        // The last reload finds sets on their way, and some whose answer was lost after they took effect.
+        self.world.service.patch_faults(self.world.now, json!({"lost_rate": 0.5})).unwrap();
+        let all = self.plan();
+        self.world.reload(all);
+        self.world.run_for(Duration::from_secs(3));
         self.world.service.patch_faults(self.world.now, healthy).unwrap();
-        let plan = self.edited();
-        self.world.reload(plan);
+        self.reload_twice();
         let sessions = self.world.plan.len();
         let slack = Duration::from_secs_f64(200.0 + 3.0 * sessions as f64 / self.quota.per_second());
         self.world.run_for(slack + Duration::from_secs(700));
@@ -256,6 +269,7 @@ impl Seed {
         let clear = self.chance.one_in(2);
         let hang = self.chance.one_in(3);
         self.world.service.patch_faults(self.world.now, json!({"hang": hang})).unwrap();
+        self.world.checks.ending = Some(clear);
         self.world.input(Input::Drain { clear });
         let pace = Duration::from_secs_f64(2.0 * self.world.plan.len() as f64 / self.quota.per_second());
         self.world.run_for(Duration::from_secs(21) + if clear { pace * 2 } else { Duration::ZERO });

@@ -45,6 +45,7 @@ impl Lane {
         let was_parked = self.standing.parked();
         self.standing.granted(probe);
         self.tally.granted += 1;
+        self.notice_lapse(slot, now);
         self.unwatch(slot);
         let unparked = self.with(slot, |s| {
             s.attempt = 0;
@@ -80,13 +81,16 @@ impl Lane {
     fn granted_set(&mut self, slot: Slot, sent: Wish, asked: Asked, now: MonoTime) -> Option<UserId> {
         let wish = asked.wish.unwrap_or(sent);
         let lease = Lease { granted: sent, sent_at: asked.at };
-        let lapsed_on_the_way = lease.lapses_at() <= now;
         let (before, was_lapsed) = self.with(slot, |s| {
             let before = s.lease.replace(lease);
             s.granted_for = Some(wish);
             s.holds_until = s.holds_until.max(now + sent.expiration.duration());
-            (before, std::mem::replace(&mut s.lapsed, lapsed_on_the_way))
+            (before, s.lapsed)
         });
+        if lease.lapses_at() > now {
+            self.with(slot, |s| s.lapsed = false);
+        }
+        self.notice_lapse(slot, now);
         let session = self.session_ix(slot);
         let user = self.session(slot).user;
         self.out.push_back(Output::Remember {
@@ -124,6 +128,7 @@ impl Lane {
         self.tally.throttled += 1;
         let used = self.budget.used(now);
         if let Some(closed) = self.standing.throttled(retry_after, probe, now) {
+            self.standing.forgive(now, self.normal(now));
             // A rate that cannot keep what is funded would help nobody.
             let foreign = self.budget.throttled(funding::least_rate(self.load), now);
             let quota = self.head.quota.requests;
@@ -158,6 +163,7 @@ impl Lane {
                 let enough = REJECTED_USERS.min(self.wanted().max(1) as usize);
                 let user = self.session(slot).user;
                 if self.standing.refused(user, Refusal::Unauthorized, enough, now).is_some() {
+                    self.standing.forgive(now, self.normal(now));
                     self.tell_down(Trouble::TokenRejected, now);
                 }
             }
@@ -189,6 +195,7 @@ impl Lane {
         }
         let user = self.session(slot).user;
         if let Some(trouble) = self.standing.refused(user, refusal, usize::MAX, now) {
+            self.standing.forgive(now, self.normal(now));
             // Consent takes effect with a new token.
             self.token.renew();
             self.tell_down(trouble, now);

@@ -35,12 +35,19 @@ impl Lane {
 
     /// Puts a session back as the ledger remembers it, in the slot that it had. Slots come in
     /// their order; those left out are free.
-    pub(in super::super) fn restore(&mut self, slot: Slot, user: UserId, record: Record, now: MonoTime) {
+    pub(in super::super) fn restore(
+        &mut self,
+        slot: Slot,
+        user: UserId,
+        record: Record,
+        funded: bool,
+        now: MonoTime,
+    ) {
         while self.sessions.len() < slot.0 as usize {
             self.free.push(Slot(u32::try_from(self.sessions.len()).unwrap_or(u32::MAX)));
             self.sessions.push(Session::new(UserId::default(), None, false, now));
         }
-        let mut session = Session::new(user, Some(record.wish), true, now);
+        let mut session = Session::new(user, Some(record.wish), funded, now);
         session.lease = record.lease.filter(|lease| lease.sent_at <= now);
         session.granted_for = session.lease.map(|_| record.wish);
         session.holds_until = match session.lease {
@@ -49,7 +56,7 @@ impl Lane {
         };
         self.phases[phase_index(session.phase())] += 1;
         self.owned += 1;
-        self.load.add(Load::of(record.wish));
+        self.load.add(session.kept_wish().map(Load::of).unwrap_or_default());
         debug_assert_eq!(self.sessions.len(), slot.0 as usize, "slots are restored in their order");
         self.sessions.push(session);
         self.by_user.insert(user, slot);
@@ -71,6 +78,7 @@ impl Lane {
             self.settle(slot, now);
             return;
         };
+        self.notice_lapse(slot, now);
         let changed = self.with(slot, |s| {
             let changed = (s.wish, s.funded, s.fate) != (plan.wish, plan.funded, Fate::Planned);
             s.wish = plan.wish;
@@ -89,7 +97,8 @@ impl Lane {
         }
     }
 
-    /// Between plans something else is wanted of a session.
+    /// Between plans something else is wanted of a session. One that is told again, or whose session is gone, changes
+    /// nothing.
     pub(in super::super) fn change(
         &mut self,
         slot: Slot,
@@ -98,6 +107,12 @@ impl Lane {
         urgent: bool,
         now: MonoTime,
     ) {
+        let Some(before) = self.sessions.get(slot.0 as usize) else { return };
+        let told_again = (before.wish, before.until, before.urgent) == (wish, until, urgent);
+        if told_again || self.slot_of(before.user) != Some(slot) {
+            return;
+        }
+        self.notice_lapse(slot, now);
         self.with(slot, |s| {
             if s.wish != wish {
                 s.since = now;

@@ -7,7 +7,7 @@ use super::super::budget::Budget;
 use super::super::event::{Call, Event, Output, Record, Request};
 use super::super::id::{Generation, LaneIx, Slot};
 use super::super::presence::{Expiration, Wish};
-use super::super::session::{Asked, Fate, Need};
+use super::super::session::{Asked, Fate, Need, Session};
 use super::super::snapshot::Phase;
 use super::super::time::MonoTime;
 use super::{Drain, Lane};
@@ -61,7 +61,11 @@ impl Lane {
         let all_moved = self.promote(now);
         self.notice_lapses(now);
         let wake = if all_moved { self.next_promotion() } else { now };
-        let Some((slot, urgency)) = self.pick(now) else { return Step::Wait(wake) };
+        let Some((slot, urgency)) = self.pick(now) else {
+            // A walk that has found nothing yet goes on.
+            let walks = self.renew_all.is_some() && self.drain.is_none();
+            return Step::Wait(if walks { now } else { wake });
+        };
         let Some(generation) = self.token.usable(now) else { return Step::Wait(wake) };
         let free = self.free_at(now);
         if free > now {
@@ -101,7 +105,7 @@ impl Lane {
     /// Moves sessions whose time has come to where they are chosen from. Returns whether all are moved.
     fn promote(&mut self, now: MonoTime) -> bool {
         for _ in 0..MOVES {
-            let queues = [Queue::Due, Queue::Retry, Queue::Parked];
+            let queues = [Queue::Due, Queue::Retry, Queue::Parked, Queue::Moving];
             let Some(slot) = queues.into_iter().find_map(|queue| self.agenda.come(queue, now)) else {
                 return true;
             };
@@ -129,6 +133,14 @@ impl Lane {
         }
     }
 
+    /// Marks its lease if it has lapsed, and nothing has marked it yet.
+    pub(super) fn notice_lapse(&mut self, slot: Slot, now: MonoTime) {
+        let session = self.session(slot);
+        if !session.lapsed && session.lease.is_some_and(|lease| lease.lapses_at() <= now) {
+            self.lapse(slot);
+        }
+    }
+
     fn lapse(&mut self, slot: Slot) {
         let first = self.count(Phase::Lapsed) == 0;
         let held = self.session(slot).phase() == Phase::Held;
@@ -149,6 +161,7 @@ impl Lane {
         first(Queue::Due)
             .min(first(Queue::Retry))
             .min(first(Queue::Parked))
+            .min(first(Queue::Moving))
             .min(first(Queue::Renewal))
             .min(self.agenda.first_watched().map_or(MonoTime::FAR, |(at, _)| at))
             .min(token)
@@ -212,14 +225,14 @@ impl Lane {
             Call::Set(sent) => self.request_time(sent.term(), now),
             Call::Clear => REQUEST_LONGEST,
         };
-        let (user, known, deadline) = (session.user, session.owned(), now + time);
+        let (user, deadline) = (session.user, now + time);
         let may_lapse = session.lease.is_some_and(|lease| lease.lapses_at() <= deadline);
-        if let (Some(wish), false) = (wish, known) {
-            self.out.push_back(Output::Remember {
-                session: self.session_ix(slot),
-                user,
-                record: Some(Record { wish, lease: None }),
-            });
+        if let Some(record) = unsettled(session, call, wish) {
+            // From here on the service may show either; only an answer tells.
+            self.unwatch(slot);
+            self.with(slot, |s| s.granted_for = None);
+            let session = self.session_ix(slot);
+            self.out.push_back(Output::Remember { session, user, record: Some(record) });
         }
         self.with(slot, |s| {
             s.asked = Some(Asked { call, wish, at: now, generation });
@@ -227,7 +240,7 @@ impl Lane {
                 s.holds_until = s.holds_until.max(deadline + sent.expiration.duration());
             }
         });
-        if may_lapse {
+        if may_lapse && self.session(slot).need() == Need::Renewal {
             self.watch(slot);
         }
         self.budget.spend(now);
@@ -265,4 +278,18 @@ impl Lane {
         // What the server asks for is granted as long as it leaves time for another try.
         wait.min(slack / 8).max(SHORTEST).max(retry_after.unwrap_or_default().min(slack / 2))
     }
+}
+
+/// What is to be remembered while a request is under way that changes what the service shows, or may: that we do not
+/// know. `None` for a renewal, which leaves all as it is.
+fn unsettled(session: &Session, call: Call, wish: Option<Wish>) -> Option<Record> {
+    let granted = session.lease.map(|lease| lease.granted);
+    let renewal = match call {
+        Call::Set(sent) => {
+            session.granted_for.is_some() && session.granted_for == wish && granted == Some(sent)
+        }
+        Call::Clear => false,
+    };
+    let wish = wish.or(session.granted_for).or(granted)?;
+    (!renewal).then_some(Record { wish, lease: None })
 }

@@ -27,7 +27,7 @@ impl Lane {
                 }
                 return;
             }
-            Need::Clear if session.fate == Fate::Moving => (Queue::Retry, session.since + MOVE_PATIENCE),
+            Need::Clear if session.fate == Fate::Moving => (Queue::Moving, session.since + MOVE_PATIENCE),
             Need::Clear => (Queue::Clear, session.since),
             Need::Change if session.urgent => (Queue::Override, session.since),
             Need::Change => (Queue::Change, session.since),
