@@ -98,6 +98,9 @@ async fn a_throttled_app_waits_as_long_as_it_is_told_to_and_loses_nobody() {
     // Far below the quota: someone else must be spending it.
     assert_eq!(throttled["spent_by_others"], true, "{throttled}");
     assert!(throttled["advice"].as_str().unwrap().contains("app registration"), "{throttled}");
+    // When nothing is on its way any more.
+    let at = sandbox.report().await["virtual_seconds"].as_f64().unwrap();
+    sandbox.until("fifteen seconds", |r| r["virtual_seconds"].as_f64() >= Some(at + 15.0)).await;
     sandbox.heal().await;
 
     let report = sandbox.until("a renewal each", |report| report["sets"].as_u64() >= Some(100)).await;
