@@ -8,7 +8,7 @@ use crate::site::{Site, available, id};
 
 #[tokio::test]
 async fn users_that_are_refused_for_ever_are_parked_with_the_reason_and_all_others_held() {
-    let speed = ["--speed", "40"];
+    let speed = ["--speed", "20"];
     let sandbox = Sandbox::start(&speed).await;
     let refused = [(1, 404), (2, 403), (3, 401)];
     for (n, status) in refused {
@@ -34,15 +34,19 @@ async fn users_that_are_refused_for_ever_are_parked_with_the_reason_and_all_othe
         );
         assert!(line["next_try_s"].as_f64() >= Some(240.0), "{line}");
     }
+    let all_parked = sandbox.report().await;
     // A round of renewals of the others, while the refused are left alone.
     let report = sandbox.until("a round", |report| report["sets"].as_u64() >= Some(2 * 17)).await;
     assert_eq!((&report["lapses"], &report["sessions"]), (&0.into(), &17.into()), "{report:#}");
     // The 401 costs one token, and one more at each of its rare tries.
     assert!(report["tokens"]["requests"].as_u64() <= Some(4), "{report:#}");
     assert_eq!(report["tokens"]["max_in_flight"], 1);
+    // Whoever is parked is left alone until the next try, which may be now on a machine that is busy.
+    let answered =
+        |report: &Value, status: u16| report["requests"]["by_outcome"][status.to_string()].as_u64();
     for (_, status) in refused {
-        let requests = report["requests"]["by_outcome"][status.to_string()].as_u64().unwrap();
-        assert!((1..=5).contains(&requests), "{requests} requests answered {status}: {report:#}");
+        let (then, now) = (answered(&all_parked, status).unwrap(), answered(&report, status).unwrap());
+        assert!((1..=then + 1).contains(&now), "answered {status}: {then}, then {now} of {report:#}");
     }
     assert!(daemon.events("app_down").is_empty(), "{}", daemon.log());
     assert_eq!(daemon.events("parked").len(), 3, "said once: {}", daemon.log());
