@@ -8,14 +8,13 @@ use crate::site::{Site, available, id};
 
 #[tokio::test]
 async fn users_that_are_refused_for_ever_are_parked_with_the_reason_and_all_others_held() {
-    let speed = ["--speed", "20"];
-    let sandbox = Sandbox::start(&speed).await;
+    let sandbox = Sandbox::start(&[]).await;
     let refused = [(1, 404), (2, 403), (3, 401)];
     for (n, status) in refused {
         sandbox.faults(json!({"users": {id(n): {"status": status}}})).await;
     }
     let site = Site::new(&sandbox, (0..20).map(available));
-    let mut daemon = site.run_with(&speed);
+    let mut daemon = site.run();
 
     let mut parked: Vec<Value> = Vec::new();
     for _ in refused {
@@ -23,10 +22,8 @@ async fn users_that_are_refused_for_ever_are_parked_with_the_reason_and_all_othe
     }
     for (n, status) in refused {
         let line = parked.iter().find(|line| line["user"] == *id(n)).unwrap_or_else(|| panic!("{parked:#?}"));
-        assert_eq!(
-            (&line["status"], &line["level"], &line["app"]),
-            (&status.into(), &"warn".into(), &"contoso".into())
-        );
+        assert_eq!((&line["status"], &line["level"]), (&status.into(), &"warn".into()), "{line}");
+        assert_eq!(line["app"], "contoso");
         assert!(!line["code"].as_str().unwrap().is_empty(), "Graph's own word for it: {line}");
         assert!(
             !line["request_id"].as_str().unwrap().is_empty(),
@@ -34,20 +31,21 @@ async fn users_that_are_refused_for_ever_are_parked_with_the_reason_and_all_othe
         );
         assert!(line["next_try_s"].as_f64() >= Some(240.0), "{line}");
     }
-    let all_parked = sandbox.report().await;
-    // A round of renewals of the others, while the refused are left alone.
-    let report = sandbox.until("a round", |report| report["sets"].as_u64() >= Some(2 * 17)).await;
+    // All others are set, and renewed; the refused are left alone.
+    daemon.all_said("set", 17).await;
+    let before = sandbox.report().await;
+    daemon.signal(Signal::USR1);
+    let report = sandbox.until_sets(2 * 17).await;
     assert_eq!((&report["lapses"], &report["sessions"]), (&0.into(), &17.into()), "{report:#}");
-    // The 401 costs one token, and one more at each of its rare tries.
-    assert!(report["tokens"]["requests"].as_u64() <= Some(4), "{report:#}");
-    assert_eq!(report["tokens"]["max_in_flight"], 1);
-    // Whoever is parked is left alone until the next try, which may be now on a machine that is busy.
-    let answered =
-        |report: &Value, status: u16| report["requests"]["by_outcome"][status.to_string()].as_u64();
     for (_, status) in refused {
-        let (then, now) = (answered(&all_parked, status).unwrap(), answered(&report, status).unwrap());
-        assert!((1..=then + 1).contains(&now), "answered {status}: {then}, then {now} of {report:#}");
+        let requests =
+            |report: &Value| report["requests"]["by_outcome"][status.to_string()].as_u64().unwrap();
+        assert_eq!(requests(&report), requests(&before), "answered {status}: {report:#}");
+        assert!((1..=5).contains(&requests(&report)), "answered {status}: {report:#}");
     }
+    // A token may be to blame for a 401: one more is tried, and that is all.
+    assert!(report["tokens"]["requests"].as_u64() <= Some(3), "{report:#}");
+    assert_eq!(report["tokens"]["max_in_flight"], 1);
     assert!(daemon.events("app_down").is_empty(), "{}", daemon.log());
     assert_eq!(daemon.events("parked").len(), 3, "said once: {}", daemon.log());
 

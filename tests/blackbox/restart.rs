@@ -64,13 +64,14 @@ async fn killed_and_started_again_it_does_what_changed_and_goes_on_with_what_it_
     );
     assert_eq!(sandbox.calls(0).await, ["set_presence", "clear_presence"]);
     assert_eq!(sandbox.user(1).await["sessions"][0]["state"]["activity"], "InACall");
-    // The others are renewed when that is due, at half of the 300 s after which Available fades, and not before.
+    // The others are renewed when that is due, at half of the 300 s after which Available fades, and not before. Due
+    // times follow sends and these are arrivals: on a busy machine, and a fast clock, some seconds lie between.
     let begun = restarted["virtual_seconds"].as_f64().unwrap();
     sandbox.until("a renewal each", |report| report["sets"].as_u64() >= Some(23)).await;
     for n in 2..12 {
         let sets = set_at(&sandbox.user(n).await);
         assert_eq!(sets.len(), 2, "user {n}: {sets:?}, restarted at {begun}");
-        assert!((149.9..240.0).contains(&(sets[1] - sets[0])), "user {n}: {sets:?}, restarted at {begun}");
+        assert!((140.0..240.0).contains(&(sets[1] - sets[0])), "user {n}: {sets:?}, restarted at {begun}");
     }
     assert_eq!(sandbox.report().await["lapses"], 0);
 }
