@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::id::Generation;
+use super::id::{Generation, Slot};
 use super::outcome::TokenAnswer;
 use super::time::MonoTime;
 
@@ -17,8 +17,8 @@ const MARGIN: Duration = Duration::from_secs(10);
 const REQUEST_TIME: Duration = Duration::from_secs(20);
 /// After this long without doubt in a token, doubt is dear again only slowly.
 const DOUBT_FORGOTTEN: Duration = Duration::from_secs(600);
-/// So many rejections without a grant between them: the token is no good for anyone.
-const REJECTIONS_IN_A_ROW: u32 = 5;
+/// So many different users rejected without a grant between them: the token is no good for anyone.
+const REJECTED_USERS: usize = 5;
 
 /// What a lane knows of its tokens.
 #[derive(Debug, Default)]
@@ -44,8 +44,8 @@ struct Held {
     refresh_at: MonoTime,
     /// Requests granted on it.
     grants: u32,
-    /// 401s on it since the last grant.
-    rejections: u32,
+    /// Whom it was rejected for (401) since the last grant, up to [`REJECTED_USERS`] of them.
+    rejected: Vec<Slot>,
     /// A 401 says that it may be no good: a new one is wanted.
     suspect: bool,
 }
@@ -55,7 +55,7 @@ impl Token {
     pub(super) fn usable(&self, now: MonoTime) -> Option<Generation> {
         self.held
             .as_ref()
-            .filter(|held| now + MARGIN < held.expires_at && held.rejections < REJECTIONS_IN_A_ROW)
+            .filter(|held| now + MARGIN < held.expires_at && held.rejected.len() < REJECTED_USERS)
             .map(|held| held.generation)
     }
 
@@ -67,6 +67,11 @@ impl Token {
     /// Whether this is the token at hand, and somebody was granted with it.
     pub(super) fn has_grants(&self, generation: Generation) -> bool {
         self.held.as_ref().is_some_and(|held| held.generation == generation && held.grants > 0)
+    }
+
+    /// Whether this is the token at hand, and nobody was granted with it yet.
+    pub(super) fn is_unproven(&self, generation: Generation) -> bool {
+        self.held.as_ref().is_some_and(|held| held.generation == generation && held.grants == 0)
     }
 
     /// When the next fetch is due: [`MonoTime::FAR`] while one is under way.
@@ -107,7 +112,7 @@ impl Token {
                     expires_at: asked_at + lifetime,
                     refresh_at: asked_at + refresh_in.unwrap_or(lifetime / 2).min(lifetime / 2).max(MARGIN),
                     grants: 0,
-                    rejections: 0,
+                    rejected: Vec::new(),
                     suspect: false,
                 });
                 Fetched::Token { lifetime, news }
@@ -126,28 +131,29 @@ impl Token {
     pub(super) fn granted(&mut self, generation: Generation) {
         if let Some(held) = self.held.as_mut().filter(|held| held.generation == generation) {
             held.grants = held.grants.saturating_add(1);
-            held.rejections = 0;
+            held.rejected.clear();
         }
     }
 
-    /// A request was rejected (401) with this generation, by a user whose first it is. Returns whether the token at
+    /// A request was rejected (401) with this generation, for a user whose first it is. Returns whether the token at
     /// hand has become suspect by it, which leads to one fetch.
-    pub(super) fn rejected(&mut self, generation: Generation, now: MonoTime) -> bool {
-        let Some(held) = self.held.as_mut().filter(|held| held.generation == generation) else {
-            return false;
-        };
-        held.rejections += 1;
-        self.doubt(now)
+    pub(super) fn rejected(&mut self, generation: Generation, slot: Slot, now: MonoTime) -> bool {
+        self.count_rejected(generation, slot).is_some() && self.doubt(now)
     }
 
-    /// A second 401 in a row for the same user, on this generation: it may be the user. Doubts the token only once
+    /// Another 401 in a row for the same user, on this generation: it may be the user. Doubts the token only once
     /// nobody else is granted with it either; returns whether it has.
-    pub(super) fn rejected_again(&mut self, generation: Generation, now: MonoTime) -> bool {
-        let Some(held) = self.held.as_mut().filter(|held| held.generation == generation) else {
-            return false;
-        };
-        held.rejections += 1;
-        held.rejections >= REJECTIONS_IN_A_ROW && self.doubt(now)
+    pub(super) fn rejected_again(&mut self, generation: Generation, slot: Slot, now: MonoTime) -> bool {
+        self.count_rejected(generation, slot).is_some_and(|users| users >= REJECTED_USERS) && self.doubt(now)
+    }
+
+    /// Returns how many users the token at hand was rejected for, if it is this one.
+    fn count_rejected(&mut self, generation: Generation, slot: Slot) -> Option<usize> {
+        let held = self.held.as_mut().filter(|held| held.generation == generation)?;
+        if held.rejected.len() < REJECTED_USERS && !held.rejected.contains(&slot) {
+            held.rejected.push(slot);
+        }
+        Some(held.rejected.len())
     }
 
     fn doubt(&mut self, now: MonoTime) -> bool {
@@ -209,6 +215,8 @@ mod tests {
     const GRANTED: TokenAnswer = TokenAnswer::Granted { lifetime: HOUR, refresh_in: None };
     const FAILED: TokenAnswer = TokenAnswer::Failed { failure: TokenFailure::Unreachable, retry_after: None };
 
+    const SLOT: Slot = Slot(0);
+
     fn at(secs: u64) -> MonoTime {
         MonoTime::from_secs(secs)
     }
@@ -250,8 +258,8 @@ mod tests {
     #[test]
     fn doubt_leads_to_one_fetch_and_repeated_doubt_to_fewer() {
         let mut token = with_token(at(0));
-        assert!(token.rejected(Generation(1), at(100)));
-        assert!(!token.rejected(Generation(1), at(100)), "it is suspect already");
+        assert!(token.rejected(Generation(1), SLOT, at(100)));
+        assert!(!token.rejected(Generation(1), SLOT, at(100)), "it is suspect already");
         assert_eq!(token.fetch_at(), at(0), "at once");
         let mut now = at(100);
         let mut fetches = 0;
@@ -259,25 +267,27 @@ mod tests {
             let generation = token.fetch(now).0;
             token.answered(GRANTED, now);
             fetches += 1;
-            assert!(token.rejected(generation, now));
+            assert!(token.rejected(generation, SLOT, now));
             now = now.max(token.fetch_at());
         }
         assert!(fetches <= 11, "{fetches} fetches in ten minutes");
     }
 
     #[test]
-    fn five_rejections_without_a_grant_stop_a_token() {
+    fn five_users_rejected_without_a_grant_stop_a_token() {
         let mut token = with_token(at(0));
-        for _ in 0..4 {
-            token.rejected(Generation(1), at(1));
-        }
-        assert!(token.usable(at(1)).is_some());
+        let reject = |token: &mut Token, slots: std::ops::Range<u32>| {
+            for slot in slots {
+                token.rejected(Generation(1), Slot(slot), at(1));
+                token.rejected_again(Generation(1), Slot(slot), at(1));
+            }
+        };
+        reject(&mut token, 0..4);
+        assert!(token.usable(at(1)).is_some(), "eight rejections, four users");
         token.granted(Generation(1));
-        token.rejected(Generation(1), at(1));
+        reject(&mut token, 4..5);
         assert!(token.usable(at(1)).is_some(), "a grant in between clears the count");
-        for _ in 0..4 {
-            token.rejected(Generation(1), at(1));
-        }
+        reject(&mut token, 0..4);
         assert_eq!(token.usable(at(1)), None);
     }
 }

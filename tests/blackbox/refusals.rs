@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::sandbox::Sandbox;
-use crate::site::{Site, available, id};
+use crate::site::{Site, available, id, in_a_call};
 
 #[tokio::test]
 async fn users_that_are_refused_for_ever_are_parked_with_the_reason_and_all_others_held() {
@@ -56,6 +56,25 @@ async fn users_that_are_refused_for_ever_are_parked_with_the_reason_and_all_othe
         daemon.event("unparked").await;
     }
     sandbox.until("all of them", |report| report["sessions"] == 20).await;
+}
+
+#[tokio::test]
+async fn a_user_whose_401_nobody_else_asks_about_does_not_take_the_app_down() {
+    let sandbox = Sandbox::start(&[]).await;
+    let mut site = Site::new(&sandbox, (0..30).map(available));
+    let mut daemon = site.run();
+    sandbox.until_sets(30).await;
+
+    sandbox.faults(json!({"users": {id(7): {"status": 401}}})).await;
+    site.config.users[7] = in_a_call(7);
+    site.write();
+    daemon.signal(Signal::HUP);
+    let parked = daemon.event("parked").await;
+    assert_eq!((&parked["user"], &parked["status"]), (&id(7).into(), &401.into()), "{parked}");
+    assert!(daemon.events("app_down").is_empty(), "{}", daemon.log());
+    let report = sandbox.report().await;
+    // One of the others shows that the new token is good.
+    assert_eq!((&report["sets"], &report["tokens"]["requests"]), (&31.into(), &2.into()), "{report:#}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use presenced::keeper::event::Trouble;
 use presenced::keeper::{
-    Event, Input, MonoTime, Outcome, PresenceState::*, Refusal, Request, TokenAnswer, TokenFailure,
+    Event, Input, Loss, MonoTime, Outcome, PresenceState::*, Refusal, Request, TokenAnswer, TokenFailure,
     id::Generation,
 };
 
@@ -46,6 +46,55 @@ fn one_user_rejected_for_ever_is_parked_without_a_storm_of_tokens() {
     assert!(!parked(&t).is_empty());
     assert!(t.fetches - before <= 6, "{} fetches in an hour", t.fetches - before);
     assert_eq!(t.lapses(), 0);
+}
+
+#[test]
+fn a_user_rejected_for_ever_in_a_quiet_lane_is_parked_by_the_word_of_another() {
+    for others in [1, 2, 29, 5_000] {
+        let everyone = |state| plan().lane(1).users(1..1 + others, wish(Away, 240)).user(0, wish(state, 240));
+        let mut t = Bench::holding(everyone(Away));
+        t.run(secs(30), |_| Outcome::Granted);
+        let before = t.fetches;
+        t.reload(everyone(InACall));
+        let answer = |r: &Request| if r.user == user(0) { Outcome::TokenRejected } else { Outcome::Granted };
+        let sent = t.run(secs(60), answer);
+        assert_eq!(parked(&t), [(user(0), Refusal::Unauthorized)], "{others} others");
+        assert!(!t.events.iter().any(|e| matches!(e, Event::LaneDown { .. })), "{:?}", t.events);
+        assert_eq!(t.fetches - before, 1);
+        assert_eq!(sent.iter().filter(|(_, r)| r.user != user(0)).count(), 1, "one witness is enough");
+        assert!(sent.len() <= 4, "{} requests", sent.len());
+    }
+}
+
+#[test]
+fn a_witness_whose_answer_is_lost_is_followed_by_another() {
+    let everyone = |state| plan().lane(1).users(1..30, wish(Away, 240)).user(0, wish(state, 240));
+    let mut t = Bench::holding(everyone(Away));
+    t.reload(everyone(InACall));
+    let mut lost = 0;
+    t.run(secs(60), |r| {
+        if r.user == user(0) {
+            return Outcome::TokenRejected;
+        }
+        lost += 1;
+        if lost == 1 { Outcome::Lost { loss: Loss::Timeout, retry_after: None } } else { Outcome::Granted }
+    });
+    assert_eq!(parked(&t), [(user(0), Refusal::Unauthorized)]);
+}
+
+#[test]
+fn many_requests_under_way_on_a_revoked_token_are_not_an_outage_of_the_app() {
+    let mut t = Bench::holding(plan().lane(1).users(0..100, wish(Away, 240)));
+    t.reload(plan().lane(1).users(0..100, wish(InACall, 240)));
+    let asked: Vec<Request> = (0..40).map(|_| t.next_request(secs(1))).collect();
+    let fresh = t.token.take().unwrap();
+    for request in asked {
+        t.answer(request, Outcome::TokenRejected);
+    }
+    t.input(Input::Token { lane: presenced::keeper::id::LaneIx(0), answer: fresh });
+    t.run(secs(60), |_| Outcome::Granted);
+    assert!(!t.events.iter().any(|e| matches!(e, Event::LaneDown { .. })), "{:?}", t.events);
+    assert_eq!(t.keeper.snapshot(t.now).lanes[0].held, 100);
 }
 
 #[test]

@@ -120,6 +120,34 @@ fn renew_all_renews_each_session_once() {
 }
 
 #[test]
+fn what_renew_all_loses_is_sent_again_at_once() {
+    let mut t = Bench::holding(plan().lane(1).users(0..100, wish(Away, 240)));
+    t.now += secs(60);
+    t.input(Input::RenewAll);
+    let mut tries = 0;
+    let sent = t.run(secs(60), |_| {
+        tries += 1;
+        let lost = Outcome::Lost { loss: presenced::keeper::Loss::Timeout, retry_after: None };
+        if tries % 7 == 0 { lost } else { Outcome::Granted }
+    });
+    let renewed = |r: &presenced::keeper::id::UserId| sent.iter().filter(|(_, s)| s.user == *r).count();
+    assert_eq!(sent.len(), 100 + tries / 7);
+    assert!((0..100).all(|n| renewed(&user(n)) >= 1));
+}
+
+#[test]
+fn renew_all_comes_to_everyone_however_often_it_is_asked_for() {
+    let mut t = Bench::holding(plan().lane(1).users(0..4_000, wish(Away, 240)));
+    t.run(secs(60), |_| Outcome::Granted);
+    let mut renewed = std::collections::BTreeSet::new();
+    for _ in 0..85 {
+        t.input(Input::RenewAll);
+        renewed.extend(t.run(secs(1), |_| Outcome::Granted).into_iter().map(|(_, r)| r.user));
+    }
+    assert_eq!(renewed.len(), 4_000);
+}
+
+#[test]
 fn renew_all_takes_only_spare_quota() {
     let mut t = Bench::holding(plan().lane(1).users(0..13_000, wish(Available, 60)));
     t.input(Input::RenewAll);

@@ -150,24 +150,18 @@ impl Lane {
         if probe {
             self.standing.probe_refused(now);
         }
-        let rejected = self.session(slot).rejected;
-        let doubted = if rejected == Generation(0) {
+        let first = self.session(slot).rejected;
+        let doubted = if first == Generation(0) {
             self.with(slot, |s| s.rejected = generation);
-            self.token.rejected(generation, now)
-        } else if rejected < generation && self.token.has_grants(generation) {
+            self.token.rejected(generation, slot, now)
+        } else if first < generation && self.token.has_grants(generation) {
             self.park(slot, Refusal::Unauthorized, now);
             return;
         } else {
-            let doubted = self.token.rejected_again(generation, now);
-            if rejected < generation {
-                let enough = REJECTED_USERS.min(self.wanted().max(1) as usize);
-                let user = self.session(slot).user;
-                if self.standing.refused(user, Refusal::Unauthorized, enough, now).is_some() {
-                    self.standing.forgive(now, self.normal(now));
-                    self.tell_down(Trouble::TokenRejected, now);
-                }
+            if first < generation {
+                self.rejected_on_a_new_token(slot, generation, now);
             }
-            doubted
+            self.token.rejected_again(generation, slot, now)
         };
         if self.standing.parked() {
             self.token.renew();
@@ -175,11 +169,24 @@ impl Lane {
         if doubted {
             self.out.push_back(Output::Event(Event::TokenRejected { lane: self.ix }));
         }
-        if self.token.usable(now).is_none() {
+        // Of a token that was good until now, the next may be good again.
+        if self.token.usable(now).is_none() && self.token.is_unproven(generation) {
             self.tell_down(Trouble::TokenRejected, now);
         }
         self.awaiting_token.push(slot);
         self.retry(slot, None, now);
+    }
+
+    /// The user was rejected on a token that was fetched because of an earlier rejection: it is the user, or nobody's
+    /// token is any good.
+    fn rejected_on_a_new_token(&mut self, slot: Slot, generation: Generation, now: MonoTime) {
+        self.unproven = Some(generation);
+        let enough = REJECTED_USERS.min(self.wanted().max(1) as usize);
+        let user = self.session(slot).user;
+        if self.standing.refused(user, Refusal::Unauthorized, enough, now).is_some() {
+            self.standing.forgive(now, self.normal(now));
+            self.tell_down(Trouble::TokenRejected, now);
+        }
     }
 
     fn refused(&mut self, slot: Slot, refusal: Refusal, asked: Asked, probe: bool, now: MonoTime) {

@@ -12,7 +12,7 @@ use super::agenda::{Agenda, Queue};
 use super::budget::Budget;
 use super::event::{Event, OnRemove, Output};
 use super::funding::{self, Load};
-use super::id::{LaneIx, LaneKey, SessionIx, Slot, UserId};
+use super::id::{Generation, LaneIx, LaneKey, SessionIx, Slot, UserId};
 use super::plan::LaneHead;
 use super::session::{Fate, Need, PHASES, Session, phase_index};
 use super::snapshot::Phase;
@@ -54,7 +54,8 @@ pub(super) struct Lane {
     pub(super) tally: Tally,
     /// Requests since the last clear.
     since_clear: u8,
-    renew_all: Option<Walk>,
+    /// Sessions that are renewed ahead of their time.
+    renew_all: Walk,
     pub(super) drain: Option<Drain>,
     /// The app is gone from the config: what is left here ends by then.
     pub(super) closes_at: Option<MonoTime>,
@@ -62,6 +63,8 @@ pub(super) struct Lane {
     pub(super) down_since: Option<MonoTime>,
     /// Sessions rejected on a token, to be tried again with the next.
     awaiting_token: Vec<Slot>,
+    /// Somebody was rejected on this token a second time: another session is to show whether it is any good.
+    unproven: Option<Generation>,
     /// What is to go out.
     pub(super) out: Outbox,
 }
@@ -78,11 +81,14 @@ pub(super) struct Tally {
     pub(super) lapses: u64,
 }
 
-/// A walk over all slots, a few at a time.
-#[derive(Debug)]
+/// A walk once round all slots, a few at a time.
+#[derive(Debug, Default)]
 struct Walk {
+    /// Leases sent before then are renewed.
     began: MonoTime,
     next: usize,
+    /// Slots to look at.
+    left: usize,
 }
 
 /// The end of all sending.
@@ -115,11 +121,12 @@ impl Lane {
             owned: 0,
             tally: Tally::default(),
             since_clear: 0,
-            renew_all: None,
+            renew_all: Walk::default(),
             drain: None,
             closes_at: None,
             down_since: None,
             awaiting_token: Vec::new(),
+            unproven: None,
             out: Outbox::new(),
         }
     }
@@ -221,13 +228,15 @@ impl Lane {
     }
 
     pub(super) fn renew_all(&mut self, now: MonoTime) {
-        self.renew_all = Some(Walk { began: now, next: 0 });
+        // It goes on where the last one was: asked for often, it still comes to everyone.
+        self.renew_all.began = now;
+        self.renew_all.left = self.sessions.len();
     }
 
     /// Ends all sending but, if asked, a clear of each session that we hold.
     pub(super) fn begin_drain(&mut self, clear: bool, now: MonoTime) {
         self.drain = Some(Drain { clear });
-        self.renew_all = None;
+        self.renew_all = Walk::default();
         if clear {
             for slot in self.slots() {
                 self.remove(self.session(slot).user, false, OnRemove::Clear, now);

@@ -63,7 +63,7 @@ impl Lane {
         let wake = if all_moved { self.next_promotion() } else { now };
         let Some((slot, urgency)) = self.pick(now) else {
             // A walk that has found nothing yet goes on.
-            let walks = self.renew_all.is_some() && self.drain.is_none();
+            let walks = self.renew_all.left > 0 && self.drain.is_none();
             return Step::Wait(if walks { now } else { wake });
         };
         let Some(generation) = self.token.usable(now) else { return Step::Wait(wake) };
@@ -106,7 +106,8 @@ impl Lane {
     fn promote(&mut self, now: MonoTime) -> bool {
         for _ in 0..MOVES {
             let queues = [Queue::Due, Queue::Retry, Queue::Parked, Queue::Moving];
-            let Some(slot) = queues.into_iter().find_map(|queue| self.agenda.come(queue, now)) else {
+            let come = |queue| self.agenda.come(queue, now).map(|slot| (queue, slot));
+            let Some((queue, slot)) = queues.into_iter().find_map(come) else {
                 return true;
             };
             if self.session(slot).fate == Fate::Moving {
@@ -116,8 +117,21 @@ impl Lane {
                 self.forget(slot);
             }
             self.settle(slot, now);
+            if queue == Queue::Retry {
+                self.go_on_early(slot);
+            }
         }
         false
+    }
+
+    /// An early renewal whose answer was lost is sent again, not left until it is due.
+    fn go_on_early(&mut self, slot: Slot) {
+        let session = self.session(slot);
+        let waits = session.place.is_some_and(|(queue, _)| queue == Queue::Due);
+        let lease = session.lease.filter(|lease| waits && lease.sent_at < self.renew_all.began);
+        if let Some(lease) = lease {
+            self.stand(slot, Some((Queue::Renewal, lease.lapses_at())));
+        }
     }
 
     /// Marks leases that have lapsed.
@@ -195,29 +209,36 @@ impl Lane {
             .or_else(|| ranked(Queue::Lapsed, 4))
             .or(clear)
             .or_else(|| if self.standing.probes() { ranked(Queue::Retry, 6) } else { None })
-            .or_else(|| self.pick_extra().map(|slot| (slot, (7, now))))
+            .or_else(|| self.pick_witness().or_else(|| self.pick_extra()).map(|slot| (slot, (7, now))))
+    }
+
+    /// Where one user is rejected (401) on a token that nobody has been granted with: the session that shows what the
+    /// token is worth, and so whether it is the user.
+    fn pick_witness(&self) -> Option<Slot> {
+        self.unproven.filter(|&generation| self.token.is_unproven(generation))?;
+        self.agenda.first(Queue::Due).map(|(_, slot)| slot)
     }
 
     /// The next session that is renewed ahead of its time.
     fn pick_extra(&mut self) -> Option<Slot> {
-        let walk = self.renew_all.as_mut()?;
-        for _ in 0..STEPS {
-            let Some(session) = self.sessions.get(walk.next) else {
-                self.renew_all = None;
-                return None;
-            };
-            let slot = Slot(u32::try_from(walk.next).unwrap_or(u32::MAX));
+        for _ in 0..STEPS.min(self.renew_all.left) {
+            let walk = &mut self.renew_all;
+            walk.next %= self.sessions.len();
+            let session = &self.sessions[walk.next];
             let waits = session.place.is_some_and(|(queue, _)| queue == Queue::Due);
             if waits && session.lease.is_some_and(|lease| lease.sent_at < walk.began) {
-                return Some(slot);
+                return Some(Slot(u32::try_from(walk.next).unwrap_or(u32::MAX)));
             }
             walk.next += 1;
+            walk.left -= 1;
         }
         None
     }
 
     fn send(&mut self, slot: Slot, generation: Generation, now: MonoTime) -> Request {
         self.stand(slot, None);
+        // Its answer will tell.
+        self.unproven = None;
         let session = self.session(slot);
         let wish = session.kept_wish();
         let call = wish.map_or(Call::Clear, |wish| Call::Set(self.shortened(wish, session.until, now)));
