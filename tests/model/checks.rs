@@ -12,6 +12,8 @@ pub struct Checks {
     in_flight: BTreeMap<SessionIx, (LaneKey, Request)>,
     fetching: BTreeSet<LaneKey>,
     closed: BTreeMap<LaneKey, Closed>,
+    /// The plan that a reload takes the place of, slice by slice: until it is done, either may be followed.
+    before: Option<Plan>,
     /// Users whose session was cleared, and not set since.
     cleared: BTreeSet<(LaneKey, UserId)>,
     /// Users whose session was not wanted any more and ran out before its turn to be cleared: no lapse.
@@ -34,7 +36,9 @@ struct Closed {
 }
 
 impl Checks {
-    pub fn plan(&mut self, _old: &Plan, _new: &Plan, _now: MonoTime) {}
+    pub fn reloaded(&mut self, old: &Plan) {
+        self.before = Some(old.clone());
+    }
 
     pub fn restarted(&mut self, now: MonoTime, down: Duration) {
         self.in_flight.clear();
@@ -55,11 +59,12 @@ impl Checks {
             assert!(clear && request.call == Call::Clear, "sent while stopping: {request:?}");
         }
         if let Call::Set(_) = request.call {
-            let planned = plan.lane(key).and_then(|lane| lane.session(request.user));
-            assert!(
-                planned.is_some_and(|s| s.wish.is_some() && s.funded),
-                "a set for a user who is not wanted at {now:?}: {request:?}"
-            );
+            let mut plans = self.before.iter().chain([plan]);
+            let wanted = |plan: &Plan| {
+                let session = plan.lane(key).and_then(|lane| lane.session(request.user));
+                session.is_some_and(|s| s.wish.is_some() && s.funded)
+            };
+            assert!(plans.any(wanted), "a set for a user who is not wanted at {now:?}: {request:?}");
             self.cleared.remove(&(key.clone(), request.user));
         }
         if let Some(closed) = self.closed.get_mut(key) {
@@ -124,5 +129,8 @@ impl Checks {
 
     pub fn event(&mut self, event: &Event) {
         self.parked += u32::from(matches!(event, Event::Parked { .. }));
+        if matches!(event, Event::PlanApplied(_)) {
+            self.before = None;
+        }
     }
 }

@@ -98,7 +98,7 @@ impl World {
     pub fn reload(&mut self, plan: Plan) {
         let change = diff(&self.plan, &plan);
         debug_assert_eq!(change.apply(&self.plan), plan);
-        self.checks.plan(&self.plan, &plan, self.now);
+        self.checks.reloaded(&self.plan);
         self.plan = plan;
         self.input(Input::Plan { diff: Box::new(change), on_remove: self.on_remove });
         while self.wake <= self.now {
@@ -137,8 +137,8 @@ impl World {
             }
         }
         self.input(Input::Restore(restored));
-        self.checks.plan(&self.plan, &plan, self.now);
         let old = Plan::new(old);
+        self.checks.reloaded(&old);
         let change = diff(&old, &plan);
         self.plan = plan;
         self.input(Input::Plan { diff: Box::new(change), on_remove: self.on_remove });
