@@ -13,6 +13,7 @@ use super::lane::{Lane, Outbox, Step, Turn};
 use super::outcome::Outcome;
 use super::plan::{LaneHead, Plan, Quota};
 use super::time::MonoTime;
+use super::wakes::Wakes;
 
 /// How long a lane whose app is gone may take to clear what it held.
 const CLOSING_TIME: Duration = Duration::from_secs(600);
@@ -320,7 +321,7 @@ impl Keeper {
                 self.on_lane(ix, |lane| lane.plan(plan, now));
             }
             SessionDiff::Removed { user, moves } => {
-                let moves = moves && !self.is_set_elsewhere(ix, user);
+                let moves = self.still_moves(ix, user, moves) && !self.is_set_elsewhere(ix, user);
                 let slot = self.on_lane(ix, |lane| {
                     let slot = lane.slot_of(user);
                     lane.remove(user, moves, on_remove, now);
@@ -331,6 +332,18 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    /// A user may leave a lane before the state is set there, with the old session kept in yet another: then that one
+    /// is kept on if there is a next lane, and goes if there is none. Returns whether this one is to be kept.
+    fn still_moves(&mut self, ix: LaneIx, user: UserId, moves: bool) -> bool {
+        let Some(kept) = self.moving.get(&user).copied().filter(|kept| kept.lane != ix) else { return moves };
+        if !moves {
+            let now = self.now;
+            self.moving.remove(&user);
+            self.on_lane(kept.lane, |lane| lane.moved(kept.slot, user, now));
+        }
+        false
     }
 
     fn is_set_elsewhere(&self, ix: LaneIx, user: UserId) -> bool {
@@ -356,39 +369,4 @@ impl Keeper {
 
 fn index(at: usize) -> u32 {
     u32::try_from(at).expect("there are not four thousand million lanes")
-}
-
-/// When each of several things wants to be looked at.
-#[derive(Debug, Default)]
-struct Wakes {
-    order: BTreeSet<(MonoTime, u32)>,
-    at: Vec<MonoTime>,
-}
-
-impl Wakes {
-    /// Look at it then; at [`MonoTime::FAR`]: not at all.
-    fn set(&mut self, ix: u32, at: MonoTime) {
-        let place = ix as usize;
-        if self.at.len() <= place {
-            self.at.resize(place + 1, MonoTime::FAR);
-        }
-        let before = std::mem::replace(&mut self.at[place], at);
-        if before != at {
-            self.order.remove(&(before, ix));
-            if at < MonoTime::FAR {
-                self.order.insert((at, ix));
-            }
-        }
-    }
-
-    /// The first one whose time has come; it is not looked at again until it is set again.
-    fn pop(&mut self, now: MonoTime) -> Option<u32> {
-        let (_, ix) = self.order.first().copied().filter(|&(at, _)| at <= now)?;
-        self.set(ix, MonoTime::FAR);
-        Some(ix)
-    }
-
-    fn first(&self) -> Option<(MonoTime, u32)> {
-        self.order.first().copied()
-    }
 }

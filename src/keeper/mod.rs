@@ -22,6 +22,7 @@ pub mod time;
 mod token;
 mod trouble;
 mod view;
+mod wakes;
 
 pub use diff::{Diff, diff};
 pub use event::{Because, Call, Event, Input, Lease, OnRemove, Output, Record, Request, RestoredLane};

@@ -1,8 +1,8 @@
 //! Reloads, restarts, moves, and the end.
 
 use presenced::keeper::{
-    Call, Event, Input, LaneHead, MonoTime, OnRemove, Outcome, PresenceState::*, Quota, Record, RestoredLane,
-    id::Slot,
+    Call, Event, Input, LaneHead, MonoTime, OnRemove, Outcome, PresenceState::*, Quota, Record, Request,
+    RestoredLane, id::Slot,
 };
 
 use crate::bench::{Bench, HOUR, is_clear, is_set, key, lease, plan, secs, user, wish};
@@ -131,6 +131,43 @@ fn a_user_who_moves_to_a_lane_that_refuses_is_cleared_here_in_the_end() {
 }
 
 #[test]
+fn a_user_taken_off_the_config_in_the_middle_of_a_move_is_cleared_at_once() {
+    for onward in [None, Some(3), Some(1)] {
+        let mut t = Bench::holding(moves_to(Some(1)));
+        t.reload(moves_to(Some(2)));
+        t.reload(moves_to(onward));
+        // Where it was to move first, it is refused.
+        let refused = Outcome::Refused(presenced::keeper::Refusal::Forbidden);
+        let answer = |r: &Request| {
+            if is_set(r, 7, Available) && r.session.lane.0 == 1 { refused } else { Outcome::Granted }
+        };
+        let sent = t.run(secs(10), answer);
+        let lanes = |wanted: fn(&Request) -> bool| -> Vec<u32> {
+            sent.iter().filter(|(_, r)| wanted(r)).map(|(_, r)| r.session.lane.0).collect()
+        };
+        let cleared = lanes(|r| is_clear(r, 7));
+        let set = lanes(|r| is_set(r, 7, Available));
+        match onward {
+            Some(1) => assert_eq!((set, cleared), (vec![1], vec![]), "it stays where it was"),
+            Some(_) => assert_eq!((set, cleared), (vec![1, 2], vec![0])),
+            None => assert_eq!((set, cleared), (vec![1], vec![0])),
+        }
+    }
+}
+
+/// Three lanes, and user 7 in one of them.
+fn moves_to(lane: Option<u128>) -> crate::bench::PlanOf {
+    let mut p = plan();
+    for n in 1..=3 {
+        p = p.lane(n).user(100 + n, wish(Away, 240));
+        if lane == Some(n) {
+            p = p.user(7, wish(Available, 60));
+        }
+    }
+    p
+}
+
+#[test]
 fn an_app_that_goes_clears_its_sessions_and_closes() {
     let mut t =
         Bench::holding(plan().lane(1).user(1, wish(Away, 240)).lane(2).users(10..15, wish(Away, 240)));
@@ -146,7 +183,7 @@ fn an_app_that_goes_and_cannot_clear_closes_after_ten_minutes() {
         Bench::holding(plan().lane(1).user(1, wish(Away, 240)).lane(2).users(10..15, wish(Away, 240)));
     t.reload(plan().lane(1).user(1, wish(Away, 240)));
     let lost = Outcome::Lost { loss: presenced::keeper::Loss::Timeout, retry_after: None };
-    let answer = |r: &presenced::keeper::Request| if r.call == Call::Clear { lost } else { Outcome::Granted };
+    let answer = |r: &Request| if r.call == Call::Clear { lost } else { Outcome::Granted };
     t.run(secs(595), answer);
     assert!(t.closed.is_empty());
     t.run(secs(60), answer);

@@ -134,6 +134,11 @@ impl World {
         for (key, records) in remembered {
             if self.plan.lane(&key).is_some() {
                 self.ledger.insert(key, records);
+                continue;
+            }
+            // Nobody clears what is left in an app that was taken from the config before.
+            for (user, _) in records.values() {
+                self.checks.ran_out.insert((key.clone(), *user));
             }
         }
         self.input(Input::Restore(restored));
