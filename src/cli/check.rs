@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::config::{self, Loaded, Options, Problems};
+use crate::keeper::LanePlan;
 
 /// The exit code for a config that is not admitted.
 const BAD_CONFIG: u8 = 78;
@@ -73,7 +74,9 @@ impl Verdict {
             (Err(_), _) => format!("error: {} in {files}\n", problems.summary()),
             (Ok(_), false) => format!("error: {} in {files}, and warnings are denied\n", problems.summary()),
             (Ok(loaded), true) => {
-                let sessions = count(loaded.plan.len(), "session");
+                // Of a user set to `none` we hold no session.
+                let wanted = loaded.plan.lanes().iter().map(wanted).sum();
+                let sessions = count(wanted, "session");
                 let apps = count(loaded.settings.apps.len(), "app");
                 let also =
                     if problems.is_empty() { String::new() } else { format!("; {}", problems.summary()) };
@@ -99,7 +102,7 @@ impl Verdict {
             let files = loaded.sources.iter().map(|(path, _)| path.display().to_string());
             let apps = loaded.plan.lanes().iter().map(|lane| {
                 let funded = lane.sessions.iter().filter(|session| session.funded).count();
-                json!({ "name": &*lane.head.name, "sessions": lane.sessions.len(), "funded": funded })
+                json!({ "name": &*lane.head.name, "sessions": wanted(lane), "funded": funded })
             });
             out["config"] = json!({
                 "hash": loaded.settings.hash.to_string(),
@@ -109,6 +112,10 @@ impl Verdict {
         }
         out
     }
+}
+
+fn wanted(lane: &LanePlan) -> usize {
+    lane.sessions.iter().filter(|session| session.wish.is_some()).count()
 }
 
 fn count(number: usize, what: &str) -> String {

@@ -2,6 +2,8 @@
 
 pub mod check;
 pub mod demo;
+pub mod people;
+pub mod plan;
 pub mod run;
 pub mod sandbox;
 
@@ -48,6 +50,8 @@ pub enum Command {
     Demo(demo::DemoArgs),
     /// Say everything that is wrong with the config, without touching the network
     Check(check::CheckArgs),
+    /// Work out what the config will cost: requests against quota, periods, and who is left out
+    Plan(plan::PlanArgs),
     /// Serve the Graph sandbox alone, for any client
     Sandbox(sandbox::SandboxArgs),
 }
@@ -64,6 +68,7 @@ impl Cli {
             Command::Run(args) => run::run(installed, &args),
             Command::Demo(args) => demo::run(config, &args),
             Command::Check(args) => check::run(installed, &args),
+            Command::Plan(args) => plan::run(installed, &args),
             Command::Sandbox(args) => sandbox::run(args),
         }
     }

@@ -8,6 +8,7 @@ mod agenda;
 mod budget;
 pub mod diff;
 pub mod event;
+pub mod forecast;
 pub mod funding;
 pub mod id;
 mod lane;

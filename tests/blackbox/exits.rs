@@ -8,13 +8,15 @@ use crate::daemon::presenced;
 use crate::sandbox::Sandbox;
 use crate::site::{Site, available};
 
-struct Outcome {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+/// How a command ended, and what it said.
+pub struct Outcome {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
 }
 
-async fn presenced_says(args: &[&str]) -> Outcome {
+/// Runs a command that ends by itself.
+pub async fn presenced_says(args: &[&str]) -> Outcome {
     let output = tokio::time::timeout(crate::patience::PATIENCE, presenced().args(args).output());
     let output = output.await.expect("it ends by itself").unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -25,7 +27,7 @@ async fn presenced_says(args: &[&str]) -> Outcome {
 async fn without_a_config_file_it_is_78_and_the_file_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("presenced.toml");
-    for command in ["run", "check"] {
+    for command in ["run", "check", "plan"] {
         let outcome = presenced_says(&[command, "--config", missing.to_str().unwrap()]).await;
         let said = format!("{}{}", outcome.stdout, outcome.stderr);
         assert_eq!(outcome.code, Some(78), "{said}");

@@ -21,6 +21,7 @@ mod exits;
 mod full_lane;
 mod logs;
 mod network;
+mod plan;
 mod refusals;
 mod reload;
 mod restart;

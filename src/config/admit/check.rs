@@ -13,8 +13,9 @@ use crate::config::problem::{Code, Problem};
 use crate::config::secret::{self, Environment, SecretError};
 use crate::config::settings::{Credential, Network};
 use crate::config::source::open_regular;
-use crate::keeper::funding::{self, Load};
-use crate::keeper::{LanePlan, Plan, Quota};
+use crate::keeper::Plan;
+use crate::keeper::forecast::{LaneForecast, forecast};
+use crate::keeper::funding;
 
 /// The largest CA file. All public authorities together take 0.3 MB.
 const CA_BYTES_MAX: u64 = 16 << 20;
@@ -113,29 +114,31 @@ fn certificates(path: &Path) -> Result<(), String> {
     if count == 0 { Err("it has none in PEM form".to_owned()) } else { Ok(()) }
 }
 
+/// What sums of many small shares may be off by.
+const ROUNDING: f64 = 1e-9;
+
 /// Whether every lane can keep its sessions.
 pub(super) fn funding(plan: &Plan, apps: &Apps, problems: &mut Vec<Problem>) {
-    for lane in plan.lanes() {
-        let Some(at) = apps.place(&lane.key) else { continue };
-        let wanted = lane.sessions.iter().filter(|session| session.wish.is_some()).count();
-        let funded = lane.sessions.iter().filter(|session| session.funded).count();
-        let name = &lane.head.name;
-        let used = utilisation(lane);
-        let problem = if funded < wanted {
-            let left_out = wanted - funded;
-            let why = if used > funding::UTILISATION_MAX {
-                "its quota keeps"
-            } else {
-                "Graph's limit for this app over all tenants keeps"
-            };
-            let message = format!("app `{name}` has {wanted} sessions, {why} {funded}: {left_out} too many");
-            Problem::new(Code::Unfunded, at, message).label(format!("{left_out} are left out and never set"))
-        } else if used > funding::UTILISATION {
+    for lane in forecast(plan) {
+        let Some(at) = apps.place(&lane.lane.key) else { continue };
+        let name = &lane.lane.head.name;
+        let problem = if lane.fits() {
+            let used = lane.utilisation();
+            if used <= funding::UTILISATION + ROUNDING {
+                continue;
+            }
             let message = format!("app `{name}` needs {:.1} % of its quota", used * 100.0);
             Problem::new(Code::NearQuota, at, message)
                 .label("above 90 %, with little left for changes and repeats")
         } else {
-            continue;
+            let LaneForecast { sessions, unfunded, .. } = lane;
+            let limit =
+                if lane.shared_limit { "Graph's limit for this app over all tenants" } else { "its quota" };
+            let kept = sessions - unfunded;
+            let message =
+                format!("app `{name}` has {sessions} sessions, {limit} keeps {kept}: {unfunded} too many");
+            Problem::new(Code::Unfunded, at, message)
+                .label(format!("{unfunded} are left out and never set; `presenced plan` names them"))
         };
         problems.push(
             problem
@@ -144,13 +147,4 @@ pub(super) fn funding(plan: &Plan, apps: &Apps, problems: &mut Vec<Problem>) {
                 .help("raise `quota` if Microsoft grants more; `priority` says who is kept first"),
         );
     }
-}
-
-/// The share of its quota that a lane needs at its longest period.
-fn utilisation(lane: &LanePlan) -> f64 {
-    let mut load = Load::default();
-    for wish in lane.sessions.iter().filter_map(|session| session.wish) {
-        load.add(Load::of(wish));
-    }
-    load.hertz() / (funding::FRACTION_MAX * Quota::per_second(lane.head.quota))
 }

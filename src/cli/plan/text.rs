@@ -1,0 +1,180 @@
+//! The answer for people to read.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::{Answer, left_out};
+use crate::cli::people;
+use crate::keeper::forecast::LaneForecast;
+use crate::keeper::funding;
+
+/// So many of those left out are named; `--json` has them all.
+const NAMED: usize = 10;
+
+const HELP: &str = "what helps: another app registration for some users, as each has its own quota; a state other than\n  \
+                    Available, which takes one request an expiration, not one in 5 minutes; a longer expiration";
+
+/// A table with a row per app, and a word on each that needs one; or what holds for the one user.
+pub(super) fn render(answer: &Answer<'_>) -> String {
+    if answer.user.is_some() {
+        return user(answer);
+    }
+    let mut out = table(answer);
+    for lane in &answer.lanes {
+        notes(&mut out, answer, lane);
+    }
+    let sum = |of: fn(&LaneForecast<'_>) -> usize| answer.lanes.iter().map(of).sum::<usize>();
+    let (sessions, unfunded) = (sum(|lane| lane.sessions), sum(|lane| lane.unfunded));
+    let config = answer.loaded.settings.hash;
+    let verdict = if unfunded == 0 { "fits".to_owned() } else { format!("{} too many", grouped(unfunded)) };
+    let _ = writeln!(out, "\n{verdict}: {} sessions, config {config}", grouped(sessions));
+    out
+}
+
+fn table(answer: &Answer<'_>) -> String {
+    let mut rows = vec![
+        ["app", "sessions", "Available", "requests/s", "quota/s", "used", "period", "outage", "cold start"]
+            .map(str::to_owned),
+    ];
+    for lane in &answer.lanes {
+        let timed = |time: Duration| if lane.terms.is_empty() { "-".to_owned() } else { short(time) };
+        rows.push([
+            lane.lane.head.name.to_string(),
+            grouped(lane.sessions),
+            grouped(lane.available),
+            format!("{:.2}", lane.rate),
+            format!("{:.2}", lane.lane.head.quota.per_second()),
+            format!("{:.1}%", lane.utilisation() * 100.0),
+            timed(lane.shortest_period()),
+            timed(lane.outage_budget()),
+            timed(lane.cold_start()),
+        ]);
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    let mut out = String::new();
+    for row in &rows {
+        let _ = write!(out, "{:<1$}", row[0], widths[0]);
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
+            let _ = write!(out, "  {cell:>width$}");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// What there is to say of a lane beyond its row, if anything.
+fn notes(out: &mut String, answer: &Answer<'_>, lane: &LaneForecast<'_>) {
+    let mut notes: Vec<String> = Vec::new();
+    if lane.terms.len() > 1 {
+        let period = |(&term, &sessions): (&Duration, &usize)| {
+            format!("{} every {} of {}", grouped(sessions), short(lane.period(term)), short(term))
+        };
+        notes.push(format!("renews {}", lane.terms.iter().map(period).collect::<Vec<_>>().join(", ")));
+    }
+    let tight = lane.utilisation() > funding::UTILISATION + 1e-9;
+    if !lane.fits() {
+        notes.push(too_many(answer, lane));
+    } else if tight {
+        notes.push("little of the quota is left for changes and repeats".to_owned());
+    }
+    if tight || !lane.fits() {
+        notes.push(HELP.to_owned());
+    }
+    if lane.lapses_without_ledger() {
+        notes.push(format!(
+            "keep `state_dir`: without it a start sets all anew, which takes {}, and {} are left when a\n  \
+             renewal is due",
+            short(lane.cold_start()),
+            short(lane.outage_budget())
+        ));
+    }
+    if !notes.is_empty() {
+        let _ = writeln!(out, "\n{}\n  {}", lane.lane.head.name, notes.join("\n  "));
+    }
+}
+
+fn too_many(answer: &Answer<'_>, lane: &LaneForecast<'_>) -> String {
+    let limit = if lane.shared_limit { "Graph's limit for the app over all tenants" } else { "the quota" };
+    let mut note = format!("{} more than {limit} keeps; these are never set:", grouped(lane.unfunded));
+    for user in left_out(lane).take(NAMED) {
+        let _ = write!(note, "\n    {}", people::shown(user, &answer.loaded.settings));
+    }
+    if lane.unfunded > NAMED {
+        let _ = write!(note, "\n    and {} more: `plan --json` has all", grouped(lane.unfunded - NAMED));
+    }
+    note
+}
+
+fn user(answer: &Answer<'_>) -> String {
+    let mut out = String::new();
+    for (lane, session) in answer.sessions() {
+        let who = people::shown(session.user, &answer.loaded.settings);
+        let app = &lane.lane.head.name;
+        let Some(wish) = session.wish else {
+            let _ = writeln!(out, "{who} in {app}: no session of ours");
+            continue;
+        };
+        let (availability, activity) = (wish.state.availability(), wish.state.activity());
+        let shows = if availability == activity {
+            availability.to_owned()
+        } else {
+            format!("{availability}, {activity}")
+        };
+        let _ = writeln!(out, "{who} in {app}: {shows}");
+        if !session.funded {
+            let _ = writeln!(
+                out,
+                "  left out: the quota is too small, and others come first (priority {})",
+                session.priority
+            );
+            continue;
+        }
+        let period = lane.period(wish.term());
+        let _ = writeln!(
+            out,
+            "  renewed every {} of {}; holds {} without Graph",
+            short(period),
+            short(wish.term()),
+            short(wish.term() - period)
+        );
+    }
+    out
+}
+
+/// `150 s`, `2 h 24 min`.
+fn short(time: Duration) -> String {
+    let secs = (time + Duration::from_millis(500)).as_secs();
+    match (secs / 3_600, secs % 3_600 / 60, secs % 60) {
+        (0, 0..10, _) => format!("{secs} s"),
+        (0, minutes, 0) => format!("{minutes} min"),
+        (0, minutes, secs) => format!("{minutes} min {secs} s"),
+        (hours, 0, _) => format!("{hours} h"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// `13,500`.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_numbers_read_well() {
+        let times = [0, 10, 150, 599, 600, 3_600, 8_640, 90_061].map(|s| short(Duration::from_secs(s)));
+        assert_eq!(times, ["0 s", "10 s", "150 s", "599 s", "10 min", "1 h", "2 h 24 min", "25 h 1 min"]);
+        assert_eq!([0, 999, 1_000, 3_000_000].map(grouped), ["0", "999", "1,000", "3,000,000"]);
+    }
+}
