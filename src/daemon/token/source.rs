@@ -106,9 +106,19 @@ impl TokenSource {
             }
             Credential::SecretEnv(_) => "set that variable to the secret's value, and start the daemon again",
         };
+        let meaning = match error {
+            // These name it, or say why they do not: its name may be the secret itself.
+            SecretError::Missing(_)
+            | SecretError::Forbidden(_)
+            | SecretError::Unreadable { .. }
+            | SecretError::NotSet(_) => error.to_string(),
+            SecretError::Empty | SecretError::TooLarge | SecretError::NotOneWord => {
+                format!("{error} ({})", Place(&self.credential))
+            }
+        };
         let detail = TokenDetail {
             error: "no credential".to_owned(),
-            meaning: format!("{error} ({})", Place(&self.credential)),
+            meaning,
             advice: advice.to_owned(),
             ..TokenDetail::default()
         };

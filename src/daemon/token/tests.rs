@@ -109,6 +109,21 @@ async fn the_secret_is_read_again_at_each_fetch() {
 }
 
 #[tokio::test]
+async fn a_name_that_may_be_the_secret_itself_is_not_repeated() {
+    for name in ["Zk9Qabcdefgh8sTr", "zk9Q~Qabcdefgh8sTrZk9Qabcdefgh8sTr0123"] {
+        for credential in [
+            Credential::SecretFile(format!("/nowhere/{name}").into()),
+            Credential::SecretEnv(name.to_owned()),
+        ] {
+            let source = TokenSource::new(&app("http://127.0.0.1:9", credential), &direct()).unwrap();
+            let detail = fetch(&source, LONG).await.detail.unwrap();
+            assert!(!format!("{detail:?}").contains(name), "{detail:?}");
+            assert!(detail.meaning.contains("looks like a secret"), "{detail:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_secret_comes_from_the_environment_too() {
     let mut server = Server::plain(vec![Script::answer(200, "", TOKEN)]).await;
     let from = |name: &str| {
