@@ -1,7 +1,5 @@
 //! The one match that carries out what the keeper says.
 
-use tokio::task::spawn_blocking;
-
 use super::{Driver, Fetched, Said};
 use crate::daemon::ledger::{self, Write};
 use crate::daemon::logging::{self, Joined};
@@ -72,7 +70,7 @@ impl Driver {
         self.backlog.push_back(Input::Answered { session, outcome });
     }
 
-    /// Asks for a token; it comes through `fetches`. Which credential it was tried with is known from before.
+    /// Asks for a token; it comes through `fetches`.
     fn fetch(&mut self, lane: LaneIx, generation: Generation, deadline: MonoTime, now: MonoTime) {
         let Some(source) = self.lanes.tokens(lane) else {
             let answer = TokenAnswer::Failed { failure: TokenFailure::Rejected, retry_after: None };
@@ -81,9 +79,8 @@ impl Driver {
         };
         let timeout = self.clock.real_span(deadline.since(now));
         let task = async move {
-            let reader = std::sync::Arc::clone(&source);
-            let credential = spawn_blocking(move || reader.fingerprint()).await.ok().flatten();
-            Fetched { lane, generation, credential, reply: source.fetch(timeout).await }
+            let (credential, reply) = source.fetch(timeout).await;
+            Fetched { lane, generation, credential, reply }
         };
         let task = self.fetches.spawn(task).id();
         self.fetching.insert(task, lane);
