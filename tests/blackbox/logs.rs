@@ -207,3 +207,13 @@ async fn nothing_goes_to_standard_output() {
         tokio::time::timeout(crate::patience::PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
     assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0));
 }
+
+#[tokio::test]
+async fn a_refused_user_is_told_with_what_to_do() {
+    let sandbox = Sandbox::start(&[]).await;
+    let site = Site::new(&sandbox, [available(1), available(2)]);
+    sandbox.faults(json!({"users": {id(1): {"status": 403}}})).await;
+    let mut daemon = site.run();
+    let parked = daemon.event("parked").await;
+    assert!(parked["advice"].as_str().unwrap().contains("Presence.ReadWrite.All"), "{parked}");
+}
