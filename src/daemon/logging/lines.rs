@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::line::line;
 use crate::config::settings::ConfigHash;
 use crate::daemon::ledger::Damage;
-use crate::daemon::network::NetworkError;
 use crate::daemon::signals::Origin;
 use crate::keeper::diff::Counts;
 use crate::keeper::plan::HeldRemovals;
@@ -221,11 +220,6 @@ pub fn app_unknown(graph: &str, tenant: String, client: String) {
         client_id = client,
         advice = "its sessions cannot be cleared without a credential: they run out by themselves",
     );
-}
-
-/// An app cannot be reached as `[network]` says.
-pub fn network_unusable(app: &str, error: &NetworkError) {
-    line!(ERROR, "network_unusable", app = app, error = chain(error));
 }
 
 /// The ledger could not be written.
