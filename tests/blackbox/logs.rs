@@ -217,3 +217,14 @@ async fn a_refused_user_is_told_with_what_to_do() {
     let parked = daemon.event("parked").await;
     assert!(parked["advice"].as_str().unwrap().contains("Presence.ReadWrite.All"), "{parked}");
 }
+
+#[tokio::test]
+async fn an_empty_log_level_is_none() {
+    let sandbox = Sandbox::start(&[]).await;
+    let site = Site::new(&sandbox, [available(1)]);
+    let mut command = crate::daemon::presenced();
+    command.envs([("RUST_LOG", ""), ("PRESENCED_LOG", "")]);
+    command.args(["run", "--config"]).arg(site.config_file());
+    let mut daemon = Daemon::spawn(command);
+    assert_eq!(daemon.event("started").await["level"], "info");
+}
