@@ -23,10 +23,10 @@ pub enum LogFormat {
 }
 
 impl LogFormat {
-    /// The journal if stderr is connected to it, text on a terminal, JSON otherwise.
+    /// The journal if stderr is connected to it and it answers, text on a terminal, JSON otherwise.
     #[must_use]
     pub fn detect() -> Self {
-        if stderr_is_the_journal() {
+        if stderr_is_the_journal() && tracing_journald::layer().is_ok() {
             Self::Journal
         } else if io::stderr().is_terminal() {
             Self::Text
