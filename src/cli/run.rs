@@ -113,7 +113,7 @@ fn refuse(error: &StartError) -> anyhow::Result<ExitCode> {
     Ok(match error {
         StartError::Refused { .. } | StartError::Unrunnable(_) => exit::CONFIG,
         StartError::Usage(_) => exit::USAGE,
-        StartError::StateDir(_) | StartError::Ledger { .. } => exit::FAILURE,
+        StartError::StateDir(_) | StartError::NoStandIn { .. } | StartError::Ledger { .. } => exit::FAILURE,
     }
     .into())
 }
