@@ -60,8 +60,8 @@ impl Driver {
         if self.clock.now() >= self.wake {
             self.feed(Input::Wake, &Said::default());
         }
-        while let Some(input) = self.backlog.pop_front() {
-            self.feed(input, &Said::default());
+        while let Some((input, said)) = self.backlog.pop_front() {
+            self.feed(input, &said);
         }
         if let Some(counts) = self.applied.take() {
             self.in_force(counts);
