@@ -51,6 +51,8 @@ impl Driver {
             }
             Some(done) = self.checking.join_next() => self.checked(done.unwrap_or_default()),
             Some(done) = self.archiving.join_next() => self.archived(done.is_err()),
+            // Before the end only a panic ends the ledger's thread.
+            Some(Err(_)) = self.writing.join_next() => logging::task_panicked("ledger"),
             () = pause(&self.clock, until) => {}
         }
     }
