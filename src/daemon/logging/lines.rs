@@ -119,7 +119,7 @@ pub fn start_refused(problems: usize, first: &str, why_not_last_good: &str) {
     line!(ERROR, "start_refused", problems = problems, first = first, last_good = why_not_last_good);
 }
 
-/// The daemon does not come up, though the config is good.
+/// The daemon does not come up, for another reason than the config alone.
 pub fn start_failed(error: &str) {
     line!(ERROR, "start_failed", error = error);
 }
