@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::line::line;
+use super::stderr;
 use crate::config::settings::ConfigHash;
 use crate::daemon::ledger::Damage;
 use crate::daemon::signals::Origin;
@@ -203,6 +204,9 @@ pub fn summary(s: &Summary<'_>) {
         quota_used = format!("{:.1}%", s.quota_used),
         note = s.note,
     );
+    if let Some(lost) = stderr::lost() {
+        line!(WARN, "lines_lost", lines = lost, advice = "see why nobody read standard error for a while");
+    }
 }
 
 /// A credential is another than before.

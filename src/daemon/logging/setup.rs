@@ -9,6 +9,7 @@ use tracing_subscriber::{EnvFilter, Registry};
 
 use super::format::{JsonLines, Text};
 use super::line::{TARGET, line};
+use super::stderr::Stderr;
 use crate::daemon::clock::Clock;
 
 /// How log lines look.
@@ -98,12 +99,12 @@ type StderrLayer = tracing_subscriber::fmt::Layer<
     Filtered,
     tracing_subscriber::fmt::format::DefaultFields,
     tracing_subscriber::fmt::format::Format,
-    fn() -> io::Stderr,
+    fn() -> Stderr,
 >;
 
 fn stderr_layer() -> StderrLayer {
     tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr as fn() -> io::Stderr)
+        .with_writer((|| Stderr) as fn() -> Stderr)
         .with_ansi(io::stderr().is_terminal())
 }
 
