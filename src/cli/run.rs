@@ -43,7 +43,8 @@ pub struct RunArgs {
 /// # Errors
 /// What keeps it from running that has no exit code of its own.
 pub fn run(config: &Path, args: &RunArgs) -> anyhow::Result<ExitCode> {
-    let level = args.log_level.clone().or_else(|| std::env::var("RUST_LOG").ok());
+    let level = args.log_level.clone().filter(|level| !level.is_empty());
+    let level = level.or_else(|| std::env::var("RUST_LOG").ok().filter(|level| !level.is_empty()));
     if let Err(error) = logging::init(args.log_format.unwrap_or_else(LogFormat::detect), level.as_deref()) {
         writeln!(std::io::stderr(), "error: {error}")?;
         return Ok(exit::USAGE.into());
@@ -112,7 +113,7 @@ fn refuse(error: &StartError) -> anyhow::Result<ExitCode> {
     Ok(match error {
         StartError::Refused { .. } | StartError::Unrunnable(_) => exit::CONFIG,
         StartError::Usage(_) => exit::USAGE,
-        StartError::StateDir(_) | StartError::Ledger { .. } => exit::FAILURE,
+        StartError::StateDir(_) | StartError::NoStandIn { .. } | StartError::Ledger { .. } => exit::FAILURE,
     }
     .into())
 }

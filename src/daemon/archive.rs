@@ -1,8 +1,8 @@
 //! The accepted configs: the last one to start with when the file is broken, and the one before it, because a lane
 //! that was removed drains with the credentials that only the older one names.
 //!
-//! Kept are the files' texts, not what they meant: a newer presenced reads them with its own eyes. No secret is in
-//! them, the door lets none in.
+//! Kept are the files' texts, not what they meant: a newer presenced reads them with its own eyes. No client secret is
+//! in them, the door lets none in; a proxy's password may be, so they are for the daemon's user alone.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -13,21 +13,25 @@ use crate::keeper::{MonoTime, Refusal};
 pub(super) struct Chatter {
     /// Sessions of a large plan that nothing was heard of yet.
     of_plan: usize,
-    regained: usize,
-    regained_from: MonoTime,
+    /// The same of large plans before this one: which sessions they are is not known.
+    of_older: usize,
+    /// Lines of heaps in the present window.
+    told: usize,
+    told_from: MonoTime,
     parked: HashMap<SessionIx, Refusal>,
 }
 
 impl Chatter {
     /// A plan that changes more sessions than this is large.
     const MANY: usize = 100;
-    /// In so many seconds [`Self::MANY`] sessions may come back, one line each.
+    /// In this time [`Self::MANY`] sessions of a heap may have a line each.
     const WINDOW: std::time::Duration = std::time::Duration::from_secs(60);
 
     /// A plan is about to be carried out.
     pub(super) fn plan(&mut self, counts: Counts) {
         let all = counts.added + counts.changed + counts.removed;
-        self.of_plan = if all > Self::MANY { all } else { 0 };
+        let rest = self.of_plan + self.of_older;
+        (self.of_plan, self.of_older) = (if all > Self::MANY { all } else { 0 }, rest);
     }
 
     /// A lane is gone, and its places with it.
@@ -40,11 +44,11 @@ impl Chatter {
         match event {
             Event::Set { session, why, .. } => {
                 self.parked.remove(session);
-                if *why == Why::Regained { self.regained(now) } else { self.planned() }
+                if *why == Why::Regained { self.one_of_a_few(now) } else { self.planned(now) }
             }
             Event::Cleared { session, .. } => {
                 self.parked.remove(session);
-                self.planned()
+                self.planned(now)
             }
             Event::Parked { session, refusal, .. } => {
                 self.of_plan = self.of_plan.saturating_sub(1);
@@ -55,18 +59,24 @@ impl Chatter {
         }
     }
 
-    fn planned(&mut self) -> bool {
-        let loud = self.of_plan == 0;
-        self.of_plan = self.of_plan.saturating_sub(1);
-        loud
+    fn planned(&mut self, now: MonoTime) -> bool {
+        if self.of_plan > 0 {
+            self.of_plan -= 1;
+            return false;
+        }
+        if self.of_older > 0 {
+            self.of_older -= 1;
+            return self.one_of_a_few(now);
+        }
+        true
     }
 
-    fn regained(&mut self, now: MonoTime) -> bool {
-        if now.since(self.regained_from) > Self::WINDOW {
-            (self.regained, self.regained_from) = (0, now);
+    fn one_of_a_few(&mut self, now: MonoTime) -> bool {
+        if now.since(self.told_from) > Self::WINDOW {
+            (self.told, self.told_from) = (0, now);
         }
-        self.regained += 1;
-        self.regained <= Self::MANY
+        self.told += 1;
+        self.told <= Self::MANY
     }
 }
 
@@ -106,6 +116,19 @@ mod tests {
         chatter.plan(added(101));
         assert!((0..101).all(|slot| !chatter.is_loud(&set(slot, Why::Added), NOW)));
         assert!(chatter.is_loud(&set(1, Why::Changed), NOW), "the plan is through");
+    }
+
+    #[test]
+    fn a_small_plan_amid_a_large_one_does_not_tell_the_rest_of_it() {
+        let mut chatter = Chatter::default();
+        chatter.plan(added(10_000));
+        assert!((0..1_000).all(|slot| !chatter.is_loud(&set(slot, Why::Added), NOW)));
+        chatter.plan(added(1));
+        assert!(chatter.is_loud(&set(10_001, Why::Added), NOW), "the small one's");
+        let loud = (1_000..10_000).filter(|&slot| chatter.is_loud(&set(slot, Why::Added), NOW)).count();
+        assert!(loud <= 100, "{loud}");
+        chatter.plan(added(100));
+        assert!((0..99).all(|slot| chatter.is_loud(&set(slot, Why::Changed), NOW + Chatter::WINDOW * 2)));
     }
 
     #[test]

@@ -48,6 +48,14 @@ pub enum StartError {
     /// The state directory is not to be had.
     #[error(transparent)]
     StateDir(#[from] StateDirError),
+    /// The file is refused, and what stands in for it is in a state directory that is not to be had.
+    #[error("the config is refused: {first}; and no older one can stand in: {source}")]
+    NoStandIn {
+        /// The first problem of the file.
+        first: String,
+        /// What is wrong with the directory.
+        source: StateDirError,
+    },
     /// The ledger cannot be listed.
     #[error("the ledger in {} cannot be read: {source}", path.display())]
     Ledger {
@@ -118,8 +126,9 @@ fn stand_in(problems: Problems, file: &ConfigFile) -> Result<(Loaded, StateDir, 
     if !path.is_dir() {
         return refused(problems, format!("there is no state_dir {}", path.display()));
     }
-    let state = StateDir::lock(&path)?;
-    match load_accepted(&state.accepted()) {
+    let locked = StateDir::lock(&path);
+    let state = locked.map_err(|source| StartError::NoStandIn { first: problems.first_line(), source })?;
+    match load_accepted(&state.accepted(), file.path.as_path(), wishes.known || file.state_dir.is_some()) {
         Err(why) => refused(problems, why),
         Ok((mut loaded, Accepted { at, .. })) => {
             loaded.settings.daemon.state_dir = path;
@@ -131,8 +140,14 @@ fn stand_in(problems: Problems, file: &ConfigFile) -> Result<(Loaded, StateDir, 
     }
 }
 
-fn load_accepted(dir: &Path) -> Result<(Loaded, Accepted), String> {
+/// The last accepted config. Where nothing says that this is the state directory of `file`, it must be of that file:
+/// a path that was mistyped is not to bring up another daemon's sessions.
+fn load_accepted(dir: &Path, file: &Path, is_of_file: bool) -> Result<(Loaded, Accepted), String> {
     let accepted = archive::last(dir).map_err(|error| error.to_string())?;
+    let main = accepted.sources.iter().next().map(|(path, _)| path);
+    if let Some(other) = main.filter(|main| !is_of_file && *main != file) {
+        return Err(format!("the last accepted config in {} is that of {}", dir.display(), other.display()));
+    }
     // Its secrets may be what is wrong: then fetching a token says so, and what is held is held as long as it lasts.
     config::load_sources(accepted.sources.clone(), Options { environment: false })
         .map(|loaded| (loaded, accepted))
@@ -167,6 +182,8 @@ fn older_ways(accepted: &Path, lanes: &[RestoredLane], settings: &Settings) -> W
 /// What can be read of `[daemon]` in a file that is refused, also for its syntax.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Wishes {
+    /// The file was there to be read; when it names no `state_dir`, the default is meant.
+    known: bool,
     state_dir: Option<PathBuf>,
     file_only: bool,
 }
@@ -183,7 +200,7 @@ impl Wishes {
         let word = |key| daemon?.get(key)?.get_ref().as_str();
         let directory = path.parent().unwrap_or(Path::new(""));
         let state_dir = word("state_dir").filter(|dir| !dir.is_empty()).map(|dir| directory.join(dir));
-        Self { state_dir, file_only: word("start_with") == Some("file") }
+        Self { known: true, state_dir, file_only: word("start_with") == Some("file") }
     }
 }
 
@@ -208,8 +225,21 @@ mod tests {
 
     #[test]
     fn a_file_that_says_nothing_leaves_the_choice() {
+        let free = Wishes { known: true, ..Wishes::default() };
         for text in ["", "[daemon", "daemon = 3", "[daemon]\nstate_dir = 7\nstart_with = \"last-good\""] {
-            assert_eq!(Wishes::in_text(Path::new("c.toml"), text), Wishes::default(), "{text}");
+            assert_eq!(Wishes::in_text(Path::new("c.toml"), text), free, "{text}");
         }
+    }
+
+    #[test]
+    fn a_guessed_directory_must_have_the_config_of_the_same_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = include_str!("../../config.example.toml");
+        archive::keep(dir.path(), &config::Sources::new("/etc/a.toml", text), std::time::UNIX_EPOCH).unwrap();
+        let load = |file: &str, is_of_file| load_accepted(dir.path(), Path::new(file), is_of_file).map(drop);
+        let why = load("/etc/b.toml", false).unwrap_err();
+        assert!(why.ends_with(" is that of /etc/a.toml"), "{why}");
+        assert_eq!(load("/etc/a.toml", false), Ok(()));
+        assert_eq!(load("/etc/b.toml", true), Ok(()));
     }
 }

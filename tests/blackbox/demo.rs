@@ -49,3 +49,15 @@ async fn the_demo_of_a_config_touches_nothing_that_the_config_names() {
         "{report:#}"
     );
 }
+
+#[tokio::test]
+async fn the_demo_ends_when_nobody_watches_any_more() {
+    let mut command = crate::daemon::presenced();
+    command.args(["demo", "--for", "10m"]).stdout(std::process::Stdio::piped());
+    let mut demo = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    drop(demo.stdout.take());
+
+    let output = tokio::time::timeout(PATIENCE, demo.wait_with_output()).await.expect("it ends").unwrap();
+
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), String::new()));
+}

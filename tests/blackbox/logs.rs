@@ -207,3 +207,45 @@ async fn nothing_goes_to_standard_output() {
         tokio::time::timeout(crate::patience::PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
     assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0));
 }
+
+#[tokio::test]
+async fn a_refused_user_is_told_with_what_to_do() {
+    let sandbox = Sandbox::start(&[]).await;
+    let site = Site::new(&sandbox, [available(1), available(2)]);
+    sandbox.faults(json!({"users": {id(1): {"status": 403}}})).await;
+    let mut daemon = site.run();
+    let parked = daemon.event("parked").await;
+    assert!(parked["advice"].as_str().unwrap().contains("Presence.ReadWrite.All"), "{parked}");
+}
+
+#[tokio::test]
+async fn an_empty_log_level_is_none() {
+    let sandbox = Sandbox::start(&[]).await;
+    let site = Site::new(&sandbox, [available(1)]);
+    let mut command = crate::daemon::presenced();
+    command.envs([("RUST_LOG", ""), ("PRESENCED_LOG", "")]);
+    command.args(["run", "--config"]).arg(site.config_file());
+    let mut daemon = Daemon::spawn(command);
+    assert_eq!(daemon.event("started").await["level"], "info");
+}
+
+#[tokio::test]
+async fn where_no_journal_answers_lines_go_to_standard_error() {
+    use std::os::unix::fs::MetadataExt;
+    if Path::new("/run/systemd/journal/socket").exists() {
+        println!("not tried: there is a journal on this machine");
+        return;
+    }
+    let sandbox = Sandbox::start(&[]).await;
+    let site = Site::new(&sandbox, [available(1)]);
+    let stderr = std::fs::File::create(site.path("stderr")).unwrap();
+    let meta = stderr.metadata().unwrap();
+    let mut command = crate::daemon::presenced();
+    command.env("JOURNAL_STREAM", format!("{}:{}", meta.dev(), meta.ino()));
+    command.args(["run", "--config"]).arg(site.config_file());
+    let mut child = command.stderr(stderr).spawn().unwrap();
+    sandbox.until_sets(1).await;
+    child.kill().await.unwrap();
+    let log = std::fs::read_to_string(site.path("stderr")).unwrap();
+    assert!(log.starts_with('{') && log.contains("\"started\""), "{log}");
+}

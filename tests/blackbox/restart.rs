@@ -205,3 +205,40 @@ async fn a_user_who_was_removed_while_it_hung_is_cleared_by_the_next_one() {
     assert_eq!(report["sessions"], 11, "{report:#}");
     assert_eq!(sandbox.user(0).await["sessions"].as_array().unwrap().len(), 0, "{}", id(0));
 }
+
+#[tokio::test]
+async fn a_second_daemon_with_a_broken_file_is_told_of_both() {
+    let sandbox = Sandbox::start(&[]).await;
+    let site = Site::new(&sandbox, [available(1)]);
+    let mut first = site.run();
+    first.event("started").await;
+    let good = std::fs::read_to_string(site.config_file()).unwrap();
+    site.write_text(&good.replace("[[app]]", "[[app]"));
+
+    let mut second = site.run();
+
+    assert_eq!(second.exit_code().await, Some(1));
+    let failed = second.event("start_failed").await;
+    let error = failed["error"].as_str().unwrap();
+    assert!(error.contains("config.toml:") && error.contains(&format!("pid {}", first.pid())), "{failed}");
+}
+
+#[tokio::test]
+async fn an_app_that_is_nowhere_any_more_is_told_with_what_to_do() {
+    let sandbox = Sandbox::start(&[]).await;
+    let site = Site::new(&sandbox, [available(1)]);
+    let first = site.run();
+    sandbox.until_sets(1).await;
+    until_remembered(&site, 1).await;
+    first.kill().await;
+    std::fs::remove_dir_all(site.state_dir().join("accepted")).unwrap();
+    let text = std::fs::read_to_string(site.config_file()).unwrap();
+    site.write_text(&text.replace(&crate::site::client_id(0), &crate::site::client_id(1)));
+
+    let mut second = site.run();
+
+    second.event("app_unknown").await;
+    let failed = second.event("token_failed").await;
+    assert!(failed["meaning"].as_str().unwrap().contains("in no config"), "{failed}");
+    assert!(failed["advice"].is_string(), "{failed}");
+}

@@ -89,11 +89,11 @@ pub fn run(config: Option<&Path>, args: &DemoArgs) -> anyhow::Result<ExitCode> {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(play(loaded, args))?;
-    let mut out = std::io::stdout().lock();
-    if args.json {
-        writeln!(out, "{}", serde_json::to_string(&outcome)?)?;
-    } else {
-        write!(out, "{}", table::closing(&outcome))?;
+    let end =
+        if args.json { format!("{}\n", serde_json::to_string(&outcome)?) } else { table::closing(&outcome) };
+    match std::io::stdout().lock().write_all(end.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        written => written?,
     }
     Ok(if outcome.lapses == 0 { ExitCode::SUCCESS } else { exit::NO.into() })
 }
@@ -132,7 +132,11 @@ async fn play(loaded: Loaded, args: &DemoArgs) -> anyhow::Result<Outcome> {
     while clock.now() < end {
         let now = clock.now();
         let note = play.act(&mut service.lock().unwrap_or_else(PoisonError::into_inner), now);
-        table.draw(&daemon, &service, now, note).await?;
+        match table.draw(&daemon, &service, now, note).await {
+            // Whoever watched has seen enough.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => break,
+            drawn => drawn?,
+        }
         tokio::select! {
             () = clock.sleep(FRAME * SPEED) => {}
             ended = daemon.ended() => return Err(anyhow!("the daemon ended: {ended:?}")),

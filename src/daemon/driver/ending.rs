@@ -51,15 +51,19 @@ impl Driver {
         let uncleared = figures.snapshot.lanes.iter().map(|lane| lane.clearing as usize).sum();
         let gone_by = self.ending.as_ref().map_or(MonoTime::ZERO, |ending| ending.gone_by);
         if let Some(ledger) = self.ledger.take() {
+            let clock = self.clock.clone();
             let written = async {
                 Queue::close(ledger).await;
                 while self.writing.join_next().await.is_some() {}
-                while self.archiving.join_next().await.is_some() {}
+                // The last accepted config may still wait for the one before it to be written.
+                while let Some(done) = self.archiving.join_next().await {
+                    self.archived(done.is_err());
+                }
             };
             // A disk that hangs does not keep the daemon from ending.
             tokio::select! {
                 () = written => {}
-                () = self.clock.sleep_until(gone_by) => {}
+                () = clock.sleep_until(gone_by) => {}
             }
         }
         let took =

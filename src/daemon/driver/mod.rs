@@ -214,7 +214,7 @@ struct Driver {
     to_archive: Files,
 
     /// What is to be told to the keeper without waiting.
-    backlog: VecDeque<Input>,
+    backlog: VecDeque<(Input, Said)>,
     /// When the keeper wants to be woken.
     wake: MonoTime,
     /// When figures are due.

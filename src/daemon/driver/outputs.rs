@@ -1,10 +1,9 @@
 //! The one match that carries out what the keeper says.
 
-use tokio::task::spawn_blocking;
-
 use super::{Driver, Fetched, Said};
 use crate::daemon::ledger::{self, Write};
 use crate::daemon::logging::{self, Joined};
+use crate::daemon::token::TokenDetail;
 use crate::keeper::event::Event;
 use crate::keeper::id::{Generation, LaneIx, LaneKey};
 use crate::keeper::{Input, Loss, MonoTime, Outcome, Output, Record, Request, TokenAnswer, TokenFailure};
@@ -69,21 +68,21 @@ impl Driver {
                 return;
             }
         };
-        self.backlog.push_back(Input::Answered { session, outcome });
+        self.backlog.push_back((Input::Answered { session, outcome }, Said::default()));
     }
 
-    /// Asks for a token; it comes through `fetches`. Which credential it was tried with is known from before.
+    /// Asks for a token; it comes through `fetches`.
     fn fetch(&mut self, lane: LaneIx, generation: Generation, deadline: MonoTime, now: MonoTime) {
         let Some(source) = self.lanes.tokens(lane) else {
             let answer = TokenAnswer::Failed { failure: TokenFailure::Rejected, retry_after: None };
-            self.backlog.push_back(Input::Token { lane, answer });
+            let said = Said { answer: None, token: Some(Box::new(TokenDetail::no_app())) };
+            self.backlog.push_back((Input::Token { lane, answer }, said));
             return;
         };
         let timeout = self.clock.real_span(deadline.since(now));
         let task = async move {
-            let reader = std::sync::Arc::clone(&source);
-            let credential = spawn_blocking(move || reader.fingerprint()).await.ok().flatten();
-            Fetched { lane, generation, credential, reply: source.fetch(timeout).await }
+            let (credential, reply) = source.fetch(timeout).await;
+            Fetched { lane, generation, credential, reply }
         };
         let task = self.fetches.spawn(task).id();
         self.fetching.insert(task, lane);

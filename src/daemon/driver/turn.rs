@@ -51,6 +51,8 @@ impl Driver {
             }
             Some(done) = self.checking.join_next() => self.checked(done.unwrap_or_default()),
             Some(done) = self.archiving.join_next() => self.archived(done.is_err()),
+            // Before the end only a panic ends the ledger's thread.
+            Some(Err(_)) = self.writing.join_next() => logging::task_panicked("ledger"),
             () = pause(&self.clock, until) => {}
         }
     }
@@ -60,8 +62,8 @@ impl Driver {
         if self.clock.now() >= self.wake {
             self.feed(Input::Wake, &Said::default());
         }
-        while let Some(input) = self.backlog.pop_front() {
-            self.feed(input, &Said::default());
+        while let Some((input, said)) = self.backlog.pop_front() {
+            self.feed(input, &said);
         }
         if let Some(counts) = self.applied.take() {
             self.in_force(counts);

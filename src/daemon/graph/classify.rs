@@ -1,13 +1,14 @@
 //! What an answer of Graph means to the keeper: one pure function.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+use reqwest::header::{DATE, HeaderMap, WWW_AUTHENTICATE};
 
 use crate::daemon::network::answer::retry_after;
 use crate::keeper::{Call, Loss, Outcome, Refusal};
 
-/// What became of a call, by the status and the headers of its answer. `wall` is the wall time now.
+/// What became of a call, by the status and the headers of its answer. `wall` is the wall time now: a `Retry-After`
+/// that is a date counts from it where the answer has no `Date` of its own.
 ///
 /// The status alone decides, as Microsoft's page on Graph errors asks for; a body never does. Statuses that are about
 /// the way or the moment rather than about this request are lost ones:
@@ -21,7 +22,7 @@ pub(super) fn classify(call: Call, status: u16, headers: &HeaderMap, wall: Syste
         200..=299 => Outcome::Granted,
         // clearPresence: "no session" is what was wanted.
         404 if call == Call::Clear => Outcome::Granted,
-        429 => Outcome::Throttled { retry_after: retry_after(headers, wall) },
+        429 => Outcome::Throttled { retry_after: wait(headers, wall) },
         401 => Outcome::TokenRejected,
         // A claims challenge asks for another token, whichever status it comes with.
         403 if challenged(headers) => Outcome::TokenRejected,
@@ -35,7 +36,13 @@ pub(super) fn classify(call: Call, status: u16, headers: &HeaderMap, wall: Syste
 }
 
 fn lost(status: u16, headers: &HeaderMap, wall: SystemTime) -> Outcome {
-    Outcome::Lost { loss: Loss::Server(status), retry_after: retry_after(headers, wall) }
+    Outcome::Lost { loss: Loss::Server(status), retry_after: wait(headers, wall) }
+}
+
+/// `Retry-After`. A date counts from the answer's own `Date`: this machine's clock may be wrong.
+fn wait(headers: &HeaderMap, wall: SystemTime) -> Option<Duration> {
+    let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+    retry_after(headers, date.unwrap_or(wall))
 }
 
 /// Whether a `WWW-Authenticate` header says that the token lacks claims (continuous access evaluation).
@@ -46,8 +53,6 @@ fn challenged(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use reqwest::header::{HeaderValue, RETRY_AFTER};
 
     use super::*;
@@ -103,6 +108,14 @@ mod tests {
         assert_eq!(absurd, Outcome::Throttled { retry_after: None });
         let date = outcome(SET, 429, &[(RETRY_AFTER, "Thu, 01 Jan 1970 00:00:11 GMT")]);
         assert_eq!(date, Outcome::Throttled { retry_after: Some(Duration::from_secs(11)) });
+    }
+
+    #[test]
+    fn a_date_counts_from_the_answers_own() {
+        let headers =
+            [(DATE, "Sun, 06 Nov 1994 08:49:30 GMT"), (RETRY_AFTER, "Sun, 06 Nov 1994 08:49:37 GMT")];
+        let wait = Some(Duration::from_secs(7));
+        assert_eq!(outcome(SET, 429, &headers), Outcome::Throttled { retry_after: wait });
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl GraphClient {
     /// The status of the answer counts; what its body holds, and whether it ends, makes no difference to the outcome. At
     /// most 256 KiB of a body are read, for at most a second.
     ///
-    /// `wall` is the wall time now; a `Retry-After` that is a date counts from it.
+    /// `wall` is the wall time now; a `Retry-After` that is a date counts from it, unless the answer is dated itself.
     pub async fn call(
         &self,
         user: UserId,

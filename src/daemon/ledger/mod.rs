@@ -98,39 +98,52 @@ fn load_file(path: &Path, wall: SystemTime, now: MonoTime) -> Result<(RestoredLa
         return Err(Harm::Header);
     }
     let (records, rest) = bytes[header::SIZE..].as_chunks::<{ record::SIZE }>();
-    let mut damaged = usize::from(!rest.is_empty());
     let mut kept: HashMap<UserId, (Slot, Stored)> = HashMap::new();
-    let mut zeroed: Vec<Slot> = Vec::new();
+    let mut doubles: Vec<Slot> = Vec::new();
+    let mut broken: Vec<Slot> = Vec::new();
     for (slot, bytes) in (0_u32..).map(Slot).zip(records) {
         match record::decode(bytes) {
             Slotted::Free => {}
-            Slotted::Damaged => damaged += 1,
+            Slotted::Damaged => broken.push(slot),
             Slotted::Session(stored) => match kept.get_mut(&stored.user) {
                 None => {
                     kept.insert(stored.user, (slot, stored));
                 }
                 Some(other) if stored.written_ms > other.1.written_ms => {
-                    zeroed.push(other.0);
+                    doubles.push(other.0);
                     *other = (slot, stored);
                 }
-                Some(_) => zeroed.push(slot),
+                Some(_) => doubles.push(slot),
             },
         }
     }
-    for &slot in &zeroed {
+    for &slot in &doubles {
         file.write_all_at(&[0; record::SIZE], offset(slot))?;
     }
+    forget(&file, &broken, (bytes.len() - rest.len()) as u64);
     let mut sessions: Vec<(Slot, UserId, Record)> =
         kept.into_values().map(|(slot, stored)| (slot, stored.user, restore(&stored, wall, now))).collect();
     sessions.sort_unstable_by_key(|session| session.0);
     let mut harms = Vec::new();
+    let damaged = broken.len() + usize::from(!rest.is_empty());
     if damaged > 0 {
         harms.push(Harm::Records(damaged));
     }
-    if !zeroed.is_empty() {
-        harms.push(Harm::Doubles(zeroed.len()));
+    if !doubles.is_empty() {
+        harms.push(Harm::Doubles(doubles.len()));
     }
     Ok((RestoredLane { key, head, sessions }, harms))
+}
+
+/// Takes damage out of a file, so that the next start does not tell of it again. It is no more than a nuisance where
+/// that cannot be done.
+fn forget(file: &std::fs::File, broken: &[Slot], whole: u64) {
+    for &slot in broken {
+        let _ = file.write_all_at(&[0; record::SIZE], offset(slot));
+    }
+    if file.metadata().is_ok_and(|metadata| metadata.len() > whole) {
+        let _ = file.set_len(whole);
+    }
 }
 
 /// The path of a lane's file.

@@ -90,6 +90,23 @@ fn of_two_records_of_a_user_the_newer_is_kept_and_the_other_freed() {
 }
 
 #[test]
+fn damage_is_told_of_once() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &[(0, Some(held(7, 1, 0))), (1, Some(held(8, 1, 0)))]);
+    let path = file_of(dir.path(), &lane(1).0);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[header::SIZE] ^= 1;
+    bytes.extend_from_slice(b"torn");
+    std::fs::write(&path, &bytes).unwrap();
+
+    let found = load(dir.path(), wall(), NOW).unwrap();
+    assert!(matches!(found.damage[..], [Damage { what: Harm::Records(2), .. }]), "{:?}", found.damage);
+    let again = load(dir.path(), wall(), NOW).unwrap();
+    assert!(again.damage.is_empty(), "{:?}", again.damage);
+    assert_eq!(users(&again), [(1, Guid::from_u128(8))]);
+}
+
+#[test]
 fn a_file_cut_anywhere_gives_its_whole_records_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let records: Vec<_> = (0..3).map(|slot| (slot, Some(held(u128::from(slot) + 1, 1, 0)))).collect();

@@ -57,6 +57,7 @@ fn session_event(event: &Event, joined: &Joined<'_>) {
             status = refusal.status(),
             code = joined.answer.and_then(|answer| answer.code.as_deref()),
             message = joined.answer.and_then(|answer| answer.message.as_deref()),
+            advice = joined.answer.and_then(|answer| answer.advice),
             next_try_s = *next_try,
             request_id = request_id,
         ),
@@ -92,6 +93,7 @@ fn lane_event(event: &Event, joined: &Joined<'_>) {
             app = (joined.app)(*lane),
             cause = cause(*trouble),
             detail = answer.and_then(|answer| answer.cause.as_deref().or(answer.message.as_deref())),
+            advice = answer.and_then(|answer| answer.advice),
             sessions = *sessions,
             first_lapse_in_s = *first_lapse_in,
             request_id = request_id,
@@ -129,6 +131,7 @@ fn token_event(event: &Event, joined: &Joined<'_>) {
             "token_rejected",
             app = (joined.app)(*lane),
             code = joined.answer.and_then(|answer| answer.code.as_deref()),
+            advice = joined.answer.and_then(|answer| answer.advice),
             request_id = joined.answer.and_then(|answer| answer.request_id.as_deref()),
         ),
         _ => {}

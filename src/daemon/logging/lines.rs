@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::line::line;
+use super::stderr;
 use crate::config::settings::ConfigHash;
 use crate::daemon::ledger::Damage;
-use crate::daemon::network::NetworkError;
 use crate::daemon::signals::Origin;
 use crate::keeper::diff::Counts;
 use crate::keeper::plan::HeldRemovals;
@@ -120,7 +120,7 @@ pub fn start_refused(problems: usize, first: &str, why_not_last_good: &str) {
     line!(ERROR, "start_refused", problems = problems, first = first, last_good = why_not_last_good);
 }
 
-/// The daemon does not come up, though the config is good.
+/// The daemon does not come up, for another reason than the config alone.
 pub fn start_failed(error: &str) {
     line!(ERROR, "start_failed", error = error);
 }
@@ -204,6 +204,9 @@ pub fn summary(s: &Summary<'_>) {
         quota_used = format!("{:.1}%", s.quota_used),
         note = s.note,
     );
+    if let Some(lost) = stderr::lost() {
+        line!(WARN, "lines_lost", lines = lost, advice = "see why nobody read standard error for a while");
+    }
 }
 
 /// A credential is another than before.
@@ -221,11 +224,6 @@ pub fn app_unknown(graph: &str, tenant: String, client: String) {
         client_id = client,
         advice = "its sessions cannot be cleared without a credential: they run out by themselves",
     );
-}
-
-/// An app cannot be reached as `[network]` says.
-pub fn network_unusable(app: &str, error: &NetworkError) {
-    line!(ERROR, "network_unusable", app = app, error = chain(error));
 }
 
 /// The ledger could not be written.

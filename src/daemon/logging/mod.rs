@@ -10,6 +10,7 @@ mod line;
 mod lines;
 mod people;
 mod setup;
+mod stderr;
 
 pub use events::{Joined, keeper_event};
 pub use lines::*;

@@ -9,6 +9,7 @@ use tracing_subscriber::{EnvFilter, Registry};
 
 use super::format::{JsonLines, Text};
 use super::line::{TARGET, line};
+use super::stderr::Stderr;
 use crate::daemon::clock::Clock;
 
 /// How log lines look.
@@ -23,10 +24,10 @@ pub enum LogFormat {
 }
 
 impl LogFormat {
-    /// The journal if stderr is connected to it, text on a terminal, JSON otherwise.
+    /// The journal if stderr is connected to it and it answers, text on a terminal, JSON otherwise.
     #[must_use]
     pub fn detect() -> Self {
-        if stderr_is_the_journal() {
+        if stderr_is_the_journal() && tracing_journald::layer().is_ok() {
             Self::Journal
         } else if io::stderr().is_terminal() {
             Self::Text
@@ -98,12 +99,12 @@ type StderrLayer = tracing_subscriber::fmt::Layer<
     Filtered,
     tracing_subscriber::fmt::format::DefaultFields,
     tracing_subscriber::fmt::format::Format,
-    fn() -> io::Stderr,
+    fn() -> Stderr,
 >;
 
 fn stderr_layer() -> StderrLayer {
     tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr as fn() -> io::Stderr)
+        .with_writer((|| Stderr) as fn() -> Stderr)
         .with_ansi(io::stderr().is_terminal())
 }
 

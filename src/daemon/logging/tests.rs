@@ -92,6 +92,7 @@ fn detail() -> Detail {
         code: Some("Request_ResourceNotFound".to_owned()),
         message: Some("No such user".to_owned()),
         request_id: Some("0f6e".to_owned()),
+        advice: Some("look"),
         ..Detail::default()
     }
 }
@@ -142,7 +143,7 @@ fn each_event_about_a_session_has_its_name_and_fields() {
     assert_eq!(
         line_of(&Event::Parked { session, user, refusal, next_try }),
         "WARN parked app=contoso user=fa8bf3dc-eca7-46b7-bad1-db199b62afc3 status=404 \
-         code=Request_ResourceNotFound message=\"No such user\" next_try_s=300 request_id=0f6e"
+         code=Request_ResourceNotFound message=\"No such user\" advice=look next_try_s=300 request_id=0f6e"
     );
     assert_eq!(
         line_of(&Event::Unparked { session, user }),
@@ -178,7 +179,7 @@ fn each_event_about_a_lane_has_its_name_and_fields() {
             sessions: 471,
             first_lapse_in: Some(Duration::from_secs(128)),
         }),
-        "ERROR app_down app=contoso cause=\"status 503 x5\" detail=\"No such user\" sessions=471 \
+        "ERROR app_down app=contoso cause=\"status 503 x5\" detail=\"No such user\" advice=look sessions=471 \
          first_lapse_in_s=128 request_id=0f6e"
     );
     assert_eq!(
@@ -202,7 +203,7 @@ fn each_event_about_a_token_has_its_name_and_says_what_to_do() {
     );
     assert_eq!(
         line_of(&Event::TokenRejected { lane }),
-        "WARN token_rejected app=contoso code=Request_ResourceNotFound request_id=0f6e"
+        "WARN token_rejected app=contoso code=Request_ResourceNotFound advice=look request_id=0f6e"
     );
 }
 

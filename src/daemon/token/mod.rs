@@ -83,6 +83,21 @@ pub struct TokenDetail {
     pub correlation_id: Option<String>,
 }
 
+impl TokenDetail {
+    /// Of an app that the ledger knows and no config does: there is nothing to ask with.
+    #[must_use]
+    pub fn no_app() -> Self {
+        Self {
+            error: "no credential".to_owned(),
+            meaning: "the app is in no config that is at hand".to_owned(),
+            advice: "nothing to do: its sessions run out by themselves; to have them cleared, put the app back into \
+                     the config, without users, and reload"
+                .to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
 /// Tells two states of a credential apart, and nothing else about them.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Fingerprint([u8; 32]);

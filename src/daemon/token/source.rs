@@ -1,12 +1,16 @@
 //! One lane's source of tokens.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request};
 use secrecy::zeroize::Zeroize;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use url::Url;
 use uuid::Uuid;
 
@@ -15,6 +19,7 @@ use super::reply::{self, Asked};
 use super::{Fingerprint, TokenDetail, TokenReply, client_secret};
 use crate::config::secret::{self, SecretError};
 use crate::config::settings::{App, Credential, Network};
+use crate::daemon::clock::Clock;
 use crate::daemon::network::exchange::{self, CLIENT_REQUEST_ID, Exchange, Limits};
 use crate::daemon::network::{Cause, NetworkError, Way};
 use crate::keeper::TokenFailure;
@@ -27,12 +32,17 @@ const MAX_BODY: usize = 64 * 1024;
 
 /// Where the tokens of a lane come from.
 pub struct TokenSource {
-    way: Way,
+    way: Arc<Way>,
     endpoint: String,
     client: ClientId,
     scope: String,
     credential: Credential,
+    /// Held while the credential is read: where a disk hangs, one thread hangs with it, not one more at each fetch.
+    reading: Arc<Mutex<()>>,
 }
+
+/// What a request is made with.
+type Prepared = (Result<SecretString, SecretError>, Result<reqwest::Client, NetworkError>);
 
 impl TokenSource {
     /// A source for this app. It reads no secret and opens no connection yet.
@@ -42,30 +52,58 @@ impl TokenSource {
     /// When `[network]` cannot be done: a CA file that cannot be read, a proxy that cannot be used.
     pub fn new(app: &App, network: &Network) -> Result<Self, NetworkError> {
         Ok(Self {
-            way: Way::to(&app.cloud.login, network)?,
+            way: Arc::new(Way::to(&app.cloud.login, network)?),
             endpoint: app.token_endpoint(),
             client: app.client_id,
             scope: app.scope(),
             credential: app.credential.clone(),
+            reading: Arc::default(),
         })
     }
 
-    /// Asks for a token, and returns within `timeout` of real time, whatever the authority does.
+    /// Asks for a token, and returns within `time` of real time, whatever the authority does, or the disk that the
+    /// credential is on. The fingerprint is that of the credential that it was tried with.
     ///
     /// The credential is read anew each time, and so are the system's certificate authorities: a fetch is rare, and its
     /// connection is not kept.
-    pub async fn fetch(&self, timeout: Duration) -> TokenReply {
-        let secret = match secret::read(&self.credential) {
-            Ok(secret) => secret,
-            Err(error) => return self.no_secret(&error),
+    pub async fn fetch(&self, time: Duration) -> (Option<Fingerprint>, TokenReply) {
+        let clock = Clock::real();
+        let began = clock.now();
+        let Ok(Some((secret, http))) = timeout(time, self.prepare()).await else {
+            return (None, self.unread(time));
         };
+        let secret = match secret {
+            Ok(secret) => secret,
+            Err(error) => return (None, self.no_secret(&error)),
+        };
+        let left = time.saturating_sub(clock.now().since(began));
+        (Some(fingerprint(&secret)), self.ask(&secret, http, left).await)
+    }
+
+    /// Reads what a request needs, on a thread: what it is on may hang. `None` when that panicked.
+    async fn prepare(&self) -> Option<Prepared> {
+        let turn = Arc::clone(&self.reading).lock_owned().await;
+        let (credential, way) = (self.credential.clone(), Arc::clone(&self.way));
+        let read = spawn_blocking(move || {
+            let _turn = turn;
+            (secret::read(&credential), way.client())
+        });
+        read.await.ok()
+    }
+
+    async fn ask(
+        &self,
+        secret: &SecretString,
+        http: Result<reqwest::Client, NetworkError>,
+        time: Duration,
+    ) -> TokenReply {
         let id = Uuid::new_v4();
-        let (http, request) = match (self.way.client(), self.request(&secret, id)) {
+        let (http, request) = match (http, self.request(secret, id)) {
             (Ok(http), Ok(request)) => (http, request),
             (Err(error), _) => return not_sent(&error),
             (_, Err(error)) => return not_sent(&error),
         };
-        let limits = Limits { time: timeout, body_time: timeout, max_body: MAX_BODY };
+        let limits = Limits { time, body_time: time, max_body: MAX_BODY };
         match exchange::run(&http, request, limits).await {
             Exchange::Answered { status, headers, mut body } => {
                 let asked = Asked {
@@ -78,7 +116,7 @@ impl TokenSource {
                 reply
             }
             Exchange::Broken(error) => no_answer(self.way.explain(&error), id),
-            Exchange::Silent => no_answer(self.way.silence(timeout), id),
+            Exchange::Silent => no_answer(self.way.silence(time), id),
         }
     }
 
@@ -106,13 +144,40 @@ impl TokenSource {
             }
             Credential::SecretEnv(_) => "set that variable to the secret's value, and start the daemon again",
         };
+        let meaning = match error {
+            // These name it, or say why they do not: its name may be the secret itself.
+            SecretError::Missing(_)
+            | SecretError::Forbidden(_)
+            | SecretError::Unreadable { .. }
+            | SecretError::NotSet(_) => error.to_string(),
+            SecretError::Empty | SecretError::TooLarge | SecretError::NotOneWord => {
+                format!("{error} ({})", Place(&self.credential))
+            }
+        };
         let detail = TokenDetail {
             error: "no credential".to_owned(),
-            meaning: format!("{error} ({})", Place(&self.credential)),
+            meaning,
             advice: advice.to_owned(),
             ..TokenDetail::default()
         };
         reply::failed(TokenFailure::Rejected, None, detail)
+    }
+
+    /// Nobody has said no: the disk may come back.
+    fn unread(&self, time: Duration) -> TokenReply {
+        let detail = TokenDetail {
+            error: "no credential".to_owned(),
+            meaning: format!("the credential could not be read within {:.1} s", time.as_secs_f64()),
+            advice: "see whether the file system that it is on hangs; it is tried again".to_owned(),
+            ..TokenDetail::default()
+        };
+        reply::failed(TokenFailure::Unreachable, None, detail)
+    }
+
+    /// Keeps the credential from being read, as a disk does that hangs.
+    #[cfg(test)]
+    pub(super) async fn hang(&self) -> tokio::sync::OwnedMutexGuard<()> {
+        Arc::clone(&self.reading).lock_owned().await
     }
 }
 

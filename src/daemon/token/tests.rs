@@ -40,7 +40,9 @@ impl Secret {
 }
 
 async fn fetch(source: &TokenSource, time: Duration) -> TokenReply {
-    let reply = tokio::time::timeout(LONG, source.fetch(time)).await.expect("a fetch always returns");
+    let (tried, reply) =
+        tokio::time::timeout(LONG, source.fetch(time)).await.expect("a fetch always returns");
+    assert_eq!(tried, source.fingerprint(), "what it was tried with");
     let shown = format!("{reply:?} {source:?}");
     assert!(!shown.contains("c4nary") && !shown.contains("ey.canary"), "a secret shows: {shown}");
     let granted = matches!(reply.answer, TokenAnswer::Granted { .. });
@@ -106,6 +108,35 @@ async fn the_secret_is_read_again_at_each_fetch() {
     assert!(detail.meaning.contains("contoso.secret does not exist"), "{detail:?}");
     assert!(detail.advice.contains("let the daemon's user read it"), "{detail:?}");
     assert!(server.is_idle(), "a request without a secret");
+}
+
+#[tokio::test]
+async fn a_credential_on_a_disk_that_hangs_is_given_up_in_time() {
+    let mut server = Server::plain(vec![Script::answer(200, "", TOKEN)]).await;
+    let secret = Secret::new(CANARY);
+    let source = secret.source(&server.url("http"), &direct());
+    let hangs = source.hang().await;
+    let (tried, reply) =
+        tokio::time::timeout(LONG, source.fetch(Duration::from_millis(100))).await.expect("it is given up");
+    assert_eq!((tried, reply.answer), (None, failed(TokenFailure::Unreachable, None)));
+    assert!(reply.detail.unwrap().meaning.contains("could not be read within 0.1 s"));
+    assert!(server.is_idle(), "a request without a secret");
+    drop(hangs);
+}
+
+#[tokio::test]
+async fn a_name_that_may_be_the_secret_itself_is_not_repeated() {
+    for name in ["Zk9Qabcdefgh8sTr", "zk9Q~Qabcdefgh8sTrZk9Qabcdefgh8sTr0123"] {
+        for credential in [
+            Credential::SecretFile(format!("/nowhere/{name}").into()),
+            Credential::SecretEnv(name.to_owned()),
+        ] {
+            let source = TokenSource::new(&app("http://127.0.0.1:9", credential), &direct()).unwrap();
+            let detail = fetch(&source, LONG).await.detail.unwrap();
+            assert!(!format!("{detail:?}").contains(name), "{detail:?}");
+            assert!(detail.meaning.contains("looks like a secret"), "{detail:?}");
+        }
+    }
 }
 
 #[tokio::test]
