@@ -77,9 +77,16 @@ impl Lane {
         self.window.arrive(now, quota, kind)
     }
 
-    /// Notes that a 429 reaches the client at `from` and tells it to keep away for `wait`.
+    /// Notes that a 429 reaches the client at `from` and tells it to keep away for `wait`. A shorter wait does not take
+    /// back a longer one that was answered before.
     pub fn tell(&mut self, from: MonoTime, wait: Duration) {
-        self.told = Some((from, from + wait));
+        let until = from + wait;
+        self.told = Some(match self.told {
+            Some((earlier, later)) if from < later && earlier < until => {
+                (earlier.min(from), later.max(until))
+            }
+            _ => (from, until),
+        });
     }
 
     /// Notes whether a script stops the lane from now on.

@@ -67,6 +67,22 @@ fn the_quota_is_kept_lane_by_lane_and_reads_count() {
 }
 
 #[test]
+fn a_shorter_retry_after_does_not_take_back_a_longer_one() {
+    let mut t = Bench::new();
+    t.script(json!({"throttle": {"retry_after": "30"}}));
+    assert_eq!(t.set(USER, Away), 429);
+    t.script(json!({"throttle": {"retry_after": "1"}}));
+    assert_eq!(t.set(USER, Away), 429);
+    t.script(json!({"throttle": null}));
+    t.wait(29.0);
+    assert_eq!(t.set(USER, Away), 200);
+    assert_eq!(t.report().lanes[0].in_retry_after, 2, "the one at once and the one after 29 s");
+    t.wait(1.0);
+    t.set(USER, Away);
+    assert_eq!(t.report().lanes[0].in_retry_after, 2, "30 s are over");
+}
+
+#[test]
 fn an_app_has_a_budget_over_all_tenants_too() {
     let global_quota = Limit { requests: 2, per_s: 10 };
     let mut t = Bench::with(Options { global_quota, ..Options::default() });
