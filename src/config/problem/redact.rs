@@ -145,7 +145,7 @@ fn value_in(line: &str, in_credential: bool) -> Option<usize> {
     let separated = line.match_indices(['=', ':']).find(|(at, _)| {
         secret(line[..*at].rsplit(['{', ',', '.', '[', '=', ':']).next().unwrap_or_default().trim())
     });
-    let word = line.trim_start().split_whitespace().next().filter(|word| !word.starts_with(['[', '#']));
+    let word = line.split_whitespace().next().filter(|word| !word.starts_with(['[', '#']));
     let spaced = || word.filter(|word| secret(word)).map(|word| line.find(word).unwrap_or(0) + word.len());
     separated.map(|(at, _)| at + 1).or_else(spaced)
 }
