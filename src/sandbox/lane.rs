@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::counts::TokenCounts;
@@ -33,7 +34,7 @@ pub struct Lane {
 }
 
 /// What a lane did.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct LaneCounts {
     /// Presence requests with a token of its own, good or not.
     pub requests: u64,
