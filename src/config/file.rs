@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Code, Problem};
-use super::read::{Key, Reader, Schema, not_built_yet};
+use super::read::{Key, Reader, Schema, TOP_KEYS, not_built_yet};
 use super::settings::{Cloud, LogUsers, OnStop, Proxy, StartWith};
 use super::source::{FileIx, Place, Placed};
 use super::stated::Stated;
@@ -82,7 +82,7 @@ pub(super) struct UserEntry {
 
 const MAIN: Schema = Schema {
     what: "the config",
-    keys: &["include", "daemon", "network", "log", "defaults", "app", "user"],
+    keys: TOP_KEYS,
     later: &["control", "http", "group", "schedule", "users_from"],
     special: &[],
 };

@@ -51,6 +51,9 @@ impl<T> Key<T> {
     }
 }
 
+/// The keys that belong to no table.
+pub(super) const TOP_KEYS: &[&str] = &["include", "daemon", "network", "log", "defaults", "app", "user"];
+
 /// The keys that a table may have.
 pub(super) struct Schema {
     /// As it is written, such as `[[user]]`.
@@ -107,9 +110,12 @@ impl<'p> Reader<'p> {
                 Some(near) => problem.label(format!("did you mean `{near}`?")),
                 None => {
                     let known = schema.keys.join(", ");
-                    problem
-                        .label(format!("not a key of {}", schema.what))
-                        .help(format!("known keys here: {known}"))
+                    let problem = problem.label(format!("not a key of {}", schema.what));
+                    problem.help(if TOP_KEYS.contains(&name) {
+                        format!("`{name}` belongs to the file as a whole: write it above the first [table]")
+                    } else {
+                        format!("known keys here: {known}")
+                    })
                 }
             });
         }

@@ -104,6 +104,22 @@ fn one_mistake_is_one_problem() {
 }
 
 #[test]
+fn what_is_wrong_with_a_line_too_long_to_show_is_said_all_the_same() {
+    let name = "x".repeat(20_000);
+    let text = format!("{APP}[[user]]\nid = \"fa8bf3dc-eca7-46b7-bad1-db199b62afc3\"\nname = \"{name}\"\n");
+    let shown = read(&text).unwrap_err().render(false);
+    assert!(shown.contains("config.toml:11:8") && shown.contains("1 to 256 characters"), "{shown}");
+    assert!(shown.len() < 500);
+}
+
+#[test]
+fn a_key_of_the_top_that_stands_below_a_table_is_told_where_it_belongs() {
+    let found = read(&format!("{APP}daemon.on_stop = \"clear\"\n")).unwrap_err();
+    assert_eq!(codes(&found)[0], ("E002".to_owned(), 9));
+    assert!(found.render(false).contains("above the first [table]"), "{found:?}");
+}
+
+#[test]
 fn a_word_is_repeated_as_it_was_written() {
     let found = read(&format!("{APP}cloud = \"Globus\"\n")).unwrap_err();
     assert_eq!(found.first_line(), "config.toml:9:9 unknown cloud `Globus`");
