@@ -137,6 +137,15 @@ fn every_config_in_the_documents_is_accepted_without_a_warning() {
     assert!(wrong(&slip, "").is_some_and(|why| why.contains("did you mean")), "a slip is noticed");
 }
 
+#[test]
+fn the_app_of_the_readmes_trial_is_the_one_that_the_sandbox_prints() {
+    let (readme, sandbox) = (read("README.md"), read("src/cli/sandbox.rs"));
+    let printed = sandbox.split("name = \\\"").nth(1).and_then(|rest| rest.split("\\\"").next()).unwrap();
+    let trial = readme.split("## Trying it out").nth(1).unwrap().split("\n## ").next().unwrap();
+    let named = trial.split("token_granted app=").nth(1).and_then(|rest| rest.split_whitespace().next());
+    assert_eq!(named, Some(printed));
+}
+
 /// The names in `line!(LEVEL, "name", ...)` and `line!(loud => LEVEL, "name", ...)`, with their level.
 fn logged(source: &str) -> Vec<(String, String)> {
     let shipped = source.split("#[cfg(test)]").next().unwrap();

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-use url::Url;
 
 use super::problem::{Code, Problem};
-use super::read::{Key, Reader, Schema, not_built_yet};
+use super::read::{Key, Reader, Schema, TOP_KEYS, not_built_yet};
 use super::settings::{Cloud, LogUsers, OnStop, Proxy, StartWith};
 use super::source::{FileIx, Place, Placed};
 use super::stated::Stated;
@@ -28,6 +27,8 @@ pub(super) struct Contents {
     /// `[defaults.app]`.
     pub(super) app_defaults: AppKeys,
     pub(super) apps: Vec<AppEntry>,
+    /// There are apps, but not as apps are written.
+    pub(super) apps_unread: bool,
     pub(super) users: Vec<UserEntry>,
 }
 
@@ -81,7 +82,7 @@ pub(super) struct UserEntry {
 
 const MAIN: Schema = Schema {
     what: "the config",
-    keys: &["include", "daemon", "network", "log", "defaults", "app", "user"],
+    keys: TOP_KEYS,
     later: &["control", "http", "group", "schedule", "users_from"],
     special: &[],
 };
@@ -167,10 +168,16 @@ impl Contents {
         }
         contents.apps =
             reader.tables(tree, "app").iter().map(|(t, at)| AppEntry::read(reader, t, *at)).collect();
+        contents.apps_unread = contents.apps.is_empty()
+            && (reader.is_misspelt(tree, "app") || tree.get("app").is_some_and(|app| !is_empty(app)));
         contents.users =
             reader.tables(tree, "user").iter().map(|(t, at)| UserEntry::read(reader, t, *at)).collect();
         contents
     }
+}
+
+fn is_empty(value: &Spanned<DeValue<'_>>) -> bool {
+    value.get_ref().as_array().is_some_and(|items| items.is_empty())
 }
 
 /// What belongs to the main file is an error of its own in an included one.
@@ -244,6 +251,15 @@ impl Network {
 }
 
 impl AppKeys {
+    /// Notes that what is missing may be in what could not be read.
+    pub(super) fn doubt(&mut self) {
+        self.tenant.doubt();
+        self.client_id.doubt();
+        self.cloud.doubt();
+        self.credential.doubt();
+        self.quota.doubt();
+    }
+
     fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Self {
         Self {
             tenant: reader.key(table, "tenant", |reader, value| {
@@ -315,7 +331,7 @@ fn cloud(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Cloud>
                     "china" | "cn" | "21vianet" | "mooncake" | "azurechina" | "azurechinacloud" => {
                         words::no_presence_in_china(at)
                     }
-                    name => {
+                    _ => {
                         let problem = super::read::unknown_word(at, "cloud", name, &WORDS);
                         let own =
                             "or your own endpoints: { graph = \"https://...\", login = \"https://...\" }";
@@ -335,16 +351,23 @@ fn cloud(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Cloud>
 
 fn own_cloud(reader: &mut Reader<'_>, table: &DeTable<'_>, at: Place) -> Option<Cloud> {
     reader.check_keys(table, &CLOUD);
-    let mut root = |name: &str| -> Option<Url> {
-        let key = reader.key(table, name, words::endpoint);
-        if key.is_absent() {
-            let message = format!("own endpoints need both `graph` and `login`; `{name}` is missing");
-            reader.push(Problem::new(Code::MissingKey, at, message));
-        }
-        key.value().cloned()
-    };
-    let (graph, login) = (root("graph"), root("login"));
-    Some(Cloud { graph: graph?, login: login? })
+    let began = reader.problems.len();
+    let graph = reader.key(table, "graph", words::endpoint);
+    let said = reader.problems.len();
+    let login = reader.key(table, "login", words::endpoint);
+    let in_china = |problem: &Problem| problem.code == Code::NoPresenceInChina;
+    if reader.problems[began..said].iter().any(in_china) && reader.problems[said..].iter().all(in_china) {
+        // One cloud, one problem.
+        reader.problems.truncate(said);
+    }
+    let missing = [("`graph`", graph.is_absent()), ("`login`", login.is_absent())];
+    let missing: Vec<&str> = missing.iter().filter(|(_, absent)| *absent).map(|(name, _)| *name).collect();
+    if !missing.is_empty() {
+        let message =
+            format!("own endpoints need both `graph` and `login`, and have no {}", missing.join(", no "));
+        reader.push(Problem::new(Code::MissingKey, at, message));
+    }
+    Some(Cloud { graph: graph.value()?.clone(), login: login.value()?.clone() })
 }
 
 fn quota(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Quota> {

@@ -92,7 +92,7 @@ fn load_in(path: &Path, environment: Option<&Environment<'_>>) -> Result<Loaded,
     let mut sources = Sources::from(main);
     let main = sources.main().clone();
     let tree = Tree::parse(FileIx::MAIN, &main, &mut problems);
-    let mut reader = Reader { file: FileIx::MAIN, problems: &mut problems };
+    let mut reader = Reader::new(FileIx::MAIN, &mut problems);
     let patterns = include::patterns(&mut reader, &tree.table);
     include::read_all(&patterns, &mut sources, &mut problems);
     finish(sources, tree, problems, environment)
@@ -102,7 +102,7 @@ fn load_sources_in(sources: Sources, environment: Option<&Environment<'_>>) -> R
     let mut problems = Vec::new();
     let main = sources.main().clone();
     let tree = Tree::parse(FileIx::MAIN, &main, &mut problems);
-    include::patterns(&mut Reader { file: FileIx::MAIN, problems: &mut problems }, &tree.table);
+    include::patterns(&mut Reader::new(FileIx::MAIN, &mut problems), &tree.table);
     finish(sources, tree, problems, environment)
 }
 
@@ -122,6 +122,7 @@ fn finish(
         complete &= tree.is_sound();
         contents.push(tree.read(&main_path, &mut problems));
     }
+    complete &= !contents.iter().any(|contents| contents.apps_unread);
     // Where a file could not be read, too, what seems to be missing may be in it.
     complete &= !problems.iter().any(|problem| problem.code == Code::Unreadable);
     let admitted = admit::admit(&contents, &sources, complete, environment, &mut problems);

@@ -1,6 +1,8 @@
 //! Reads typed values out of a TOML tree and collects what is wrong with them. It goes on after a problem, so that one
 //! run finds all of them; serde would stop at the first.
 
+use std::collections::BTreeMap;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -14,7 +16,7 @@ pub(super) enum Key<T> {
     /// It is not there.
     #[default]
     Absent,
-    /// It is there and wrong, which has been said.
+    /// It is there and wrong, or misspelt, which has been said.
     Bad,
     /// It is there.
     Given(Placed<T>),
@@ -32,6 +34,13 @@ impl<T> Key<T> {
         self.given().map(|placed| &placed.value)
     }
 
+    /// Notes that it may be there in what could not be read.
+    pub(super) fn doubt(&mut self) {
+        if self.is_absent() {
+            *self = Self::Bad;
+        }
+    }
+
     pub(super) fn is_absent(&self) -> bool {
         matches!(self, Self::Absent)
     }
@@ -41,6 +50,9 @@ impl<T> Key<T> {
         if self.is_absent() { weaker } else { self }
     }
 }
+
+/// The keys that belong to no table.
+pub(super) const TOP_KEYS: &[&str] = &["include", "daemon", "network", "log", "defaults", "app", "user"];
 
 /// The keys that a table may have.
 pub(super) struct Schema {
@@ -59,9 +71,14 @@ type Value<'i> = Spanned<DeValue<'i>>;
 pub(super) struct Reader<'p> {
     pub(super) file: FileIx,
     pub(super) problems: &'p mut Vec<Problem>,
+    /// Where an unknown key begins, and which one it seems to be meant for: that one is then not missing, too.
+    misspelt: BTreeMap<usize, &'static str>,
 }
 
-impl Reader<'_> {
+impl<'p> Reader<'p> {
+    pub(super) fn new(file: FileIx, problems: &'p mut Vec<Problem>) -> Self {
+        Self { file, problems, misspelt: BTreeMap::new() }
+    }
     pub(super) fn place<T>(&self, spanned: &Spanned<T>) -> Place {
         Place::new(self.file, spanned.span())
     }
@@ -83,17 +100,22 @@ impl Reader<'_> {
             }
             let near = did_you_mean(name, schema.keys);
             if names_secret(name) && !near.is_some_and(|near| near.contains("secret")) {
+                self.misspelt.insert(key.span().start, "credential");
                 self.push(inline_secret(at));
                 continue;
             }
+            self.misspelt.extend(near.map(|near| (key.span().start, near)));
             let problem = Problem::new(Code::UnknownKey, at, format!("unknown key {}", shown(name)));
             self.push(match near {
                 Some(near) => problem.label(format!("did you mean `{near}`?")),
                 None => {
                     let known = schema.keys.join(", ");
-                    problem
-                        .label(format!("not a key of {}", schema.what))
-                        .help(format!("known keys here: {known}"))
+                    let problem = problem.label(format!("not a key of {}", schema.what));
+                    problem.help(if TOP_KEYS.contains(&name) {
+                        format!("`{name}` belongs to the file as a whole: write it above the first [table]")
+                    } else {
+                        format!("known keys here: {known}")
+                    })
                 }
             });
         }
@@ -106,11 +128,19 @@ impl Reader<'_> {
         name: &str,
         read: impl FnOnce(&mut Self, &Value<'_>) -> Option<T>,
     ) -> Key<T> {
-        let Some(value) = table.get(name) else { return Key::Absent };
+        let Some(value) = table.get(name) else {
+            return if self.is_misspelt(table, name) { Key::Bad } else { Key::Absent };
+        };
         match read(self, value) {
             Some(read) => Key::Given(Placed { value: read, at: self.place(value) }),
             None => Key::Bad,
         }
+    }
+
+    /// Whether one of the unknown keys of a table seems to be this one.
+    pub(super) fn is_misspelt(&self, table: &DeTable<'_>, name: &str) -> bool {
+        let meant = |key: &Spanned<_>| self.misspelt.get(&key.span().start);
+        !self.misspelt.is_empty() && table.keys().any(|key| meant(key).is_some_and(|meant| *meant == name))
     }
 
     /// The table that a key holds, such as `[daemon]`.

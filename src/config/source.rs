@@ -73,6 +73,8 @@ pub(super) struct Source {
     text: String,
     /// Where each line begins; needed only when there is something to show.
     lines: OnceLock<Vec<usize>>,
+    /// The text as it is parsed, where it has mistakes that a parser does not get over.
+    mended: OnceLock<String>,
 }
 
 impl Source {
@@ -81,7 +83,7 @@ impl Source {
         if text.starts_with('\u{feff}') {
             text.drain(..'\u{feff}'.len_utf8());
         }
-        Self { path, text, lines: OnceLock::new() }
+        Self { path, text, lines: OnceLock::new(), mended: OnceLock::new() }
     }
 
     /// Reads a regular file of UTF-8, at most [`FILE_BYTES_MAX`] bytes.
@@ -104,6 +106,11 @@ impl Source {
 
     pub(super) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Keeps the text as it is parsed, for as long as what was parsed of it.
+    pub(super) fn mended(&self, text: String) -> &str {
+        self.mended.get_or_init(|| text)
     }
 
     /// The directory that relative names in it are relative to.

@@ -202,6 +202,7 @@ fn parse_url(text: &str) -> Option<Url> {
 
 /// Hosts of the cloud that 21Vianet runs.
 fn is_in_china(host: &str) -> bool {
+    let host = host.trim_end_matches('.');
     ["chinacloudapi.cn", "microsoftonline.cn", "azure.cn"]
         .iter()
         .any(|zone| host.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))

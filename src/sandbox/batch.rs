@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::call::{Bearer, Call, Request};
+use super::call::{Bearer, Call, Request, is_object};
 use super::chance::{self, Purpose};
 use super::faults::BodyForm;
 use super::problem::Problem;
@@ -46,7 +46,7 @@ pub struct BatchReply {
 #[derive(Deserialize)]
 struct BatchBody<'a> {
     #[serde(borrow)]
-    requests: Vec<ItemBody<'a>>,
+    requests: Vec<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -63,6 +63,16 @@ struct ItemBody<'a> {
     depends_on: Vec<String>,
 }
 
+impl<'a> ItemBody<'a> {
+    fn read(item: &'a RawValue) -> Result<Self, Problem> {
+        let invalid = |why: &str| Problem::bad_batch(format!("Invalid batch payload format: {why}"));
+        if !is_object(item.get().as_bytes()) {
+            return Err(invalid("a request is an object"));
+        }
+        serde_json::from_str(item.get()).map_err(|error| invalid(&error.to_string()))
+    }
+}
+
 impl Batch {
     /// Reads the body of a batch.
     ///
@@ -70,6 +80,9 @@ impl Batch {
     /// 400 for what cannot be read, more than 20 items, an id that occurs twice (compared without case), a body
     /// without Content-Type, and a dependency on something that does not come before.
     pub fn read(body: &[u8]) -> Result<Self, Problem> {
+        if !is_object(body) {
+            return Err(Problem::bad_batch("Invalid batch payload format."));
+        }
         let body: BatchBody<'_> = serde_json::from_slice(body)
             .map_err(|error| Problem::bad_batch(format!("Invalid batch payload format: {error}")))?;
         if body.requests.len() > MOST_ITEMS {
@@ -81,6 +94,7 @@ impl Batch {
         let mut places = BTreeMap::new();
         let mut items = Vec::with_capacity(body.requests.len());
         for (place, item) in body.requests.into_iter().enumerate() {
+            let item = ItemBody::read(item)?;
             let typed = item.headers.keys().any(|name| name.eq_ignore_ascii_case("content-type"));
             if item.body.is_some() && !typed {
                 let id = item.id;
@@ -199,6 +213,9 @@ mod tests {
         dangling["dependsOn"] = json!(["2"]);
         assert!(message(&[dangling, set("2")]).contains("unknown id"));
         assert_eq!(Batch::read(b"{").unwrap_err().status, 400);
+        let list = json!(["1", "GET", format!("/users/{USER}/presence")]);
+        assert!(message(std::slice::from_ref(&list)).contains("an object"), "fields in their order");
+        assert_eq!(Batch::read(b"[[]]").unwrap_err().status, 400);
     }
 
     #[test]

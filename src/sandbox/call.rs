@@ -212,7 +212,15 @@ fn read_ids(body: &[u8]) -> Result<Vec<Uuid>, Problem> {
 }
 
 fn read_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
+    if !is_object(body) {
+        return Err(Problem::unreadable("The body is no object."));
+    }
     serde_json::from_slice(body).map_err(|error| Problem::unreadable(&error.to_string()))
+}
+
+/// Whether a text can be a JSON object. Serde would read a list as one, field by field.
+pub(super) fn is_object(json: &[u8]) -> bool {
+    json.trim_ascii_start().starts_with(b"{")
 }
 
 /// What is an `Edm.Duration` and not above nothing cannot be in any range.
@@ -270,6 +278,8 @@ mod tests {
         assert_eq!(set("Busy", "InACall", "17").unwrap_err().code, "BadRequest");
         assert!(Set::read(br#"{"activity":"Away"}"#).unwrap_err().message.contains("availability"));
         assert!(Set::read(b"[]").is_err() && Set::read(b"").is_err());
+        let list = format!(r#"["{APP}","Away","Away","PT5M"]"#);
+        assert_eq!(Set::read(list.as_bytes()).unwrap_err().code, "BadRequest", "the fields in their order");
     }
 
     #[test]
@@ -285,5 +295,6 @@ mod tests {
         assert_eq!(read_nothing(b""), Ok(()));
         assert_eq!(read_nothing(b"{}"), Ok(()));
         assert!(read_nothing(b"{\"a\":1}").is_err());
+        assert!(read_nothing(b"[]").is_err());
     }
 }

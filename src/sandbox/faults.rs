@@ -180,6 +180,13 @@ impl Faults {
     /// # Errors
     /// Says in a sentence what is wrong; nothing has changed then.
     pub fn patched(&self, patch: Value) -> Result<Self, String> {
+        if !patch.is_object() {
+            return Err("a patch is an object".to_owned());
+        }
+        // Serde would read a list as an object, field by field.
+        if let Some(name) = misplaced_list(&patch) {
+            return Err(format!("{name} is no list"));
+        }
         let mut document = serde_json::to_value(self).map_err(|error| error.to_string())?;
         merge(&mut document, patch);
         let faults: Self = serde_json::from_value(document).map_err(|error| error.to_string())?;
@@ -263,6 +270,14 @@ impl Faults {
     }
 }
 
+/// The name of what holds a list and must not.
+fn misplaced_list(patch: &Value) -> Option<&str> {
+    patch.as_object()?.iter().find_map(|(name, value)| match value {
+        Value::Array(_) => (name != "statuses").then_some(name.as_str()),
+        value => misplaced_list(value),
+    })
+}
+
 /// RFC 7396: objects are merged, `null` takes away, everything else replaces.
 fn merge(target: &mut Value, patch: Value) {
     let Value::Object(patch) = patch else {
@@ -311,7 +326,11 @@ mod tests {
         assert!(refused(json!({"users": {"reception": {}}})).contains("UUID"));
         assert!(refused(json!({"quota": {"requests": 0, "per_s": 30}})).contains("quota"));
         assert!(refused(json!({"error_rate": 0.1, "statuses": []})).contains("statuses"));
-        assert!(!refused(json!(17)).is_empty());
+        for patch in [json!(17), json!(null), json!([]), json!([7])] {
+            assert_eq!(refused(patch), "a patch is an object");
+        }
+        assert_eq!(refused(json!({"latency_ms": [1, 2]})), "latency_ms is no list");
+        assert_eq!(refused(json!({"users": {USER: [404]}})), format!("{USER} is no list"));
     }
 
     #[test]

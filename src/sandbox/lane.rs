@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::counts::TokenCounts;
@@ -33,7 +34,7 @@ pub struct Lane {
 }
 
 /// What a lane did.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct LaneCounts {
     /// Presence requests with a token of its own, good or not.
     pub requests: u64,
@@ -77,9 +78,16 @@ impl Lane {
         self.window.arrive(now, quota, kind)
     }
 
-    /// Notes that a 429 reaches the client at `from` and tells it to keep away for `wait`.
+    /// Notes that a 429 reaches the client at `from` and tells it to keep away for `wait`. A shorter wait does not take
+    /// back a longer one that was answered before.
     pub fn tell(&mut self, from: MonoTime, wait: Duration) {
-        self.told = Some((from, from + wait));
+        let until = from + wait;
+        self.told = Some(match self.told {
+            Some((earlier, later)) if from < later && earlier < until => {
+                (earlier.min(from), later.max(until))
+            }
+            _ => (from, until),
+        });
     }
 
     /// Notes whether a script stops the lane from now on.

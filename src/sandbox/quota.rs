@@ -114,7 +114,7 @@ pub enum RetryAfterForm {
     /// Whole seconds, rounded up.
     #[default]
     Integer,
-    /// Seconds with three decimals, as Microsoft's page showed for years.
+    /// Seconds with three decimals, rounded up, as Microsoft's page showed for years.
     Decimal,
     /// An HTTP date.
     Date,
@@ -143,7 +143,10 @@ impl RetryAfter {
     pub fn of(wait: Duration, form: RetryAfterForm) -> Option<Self> {
         let text = match form {
             RetryAfterForm::Integer => whole_seconds_up(wait).to_string(),
-            RetryAfterForm::Decimal => format!("{}.{:03}", wait.as_secs(), wait.subsec_millis()),
+            RetryAfterForm::Decimal => {
+                let millis = wait.as_nanos().div_ceil(1_000_000);
+                format!("{}.{:03}", millis / 1_000, millis % 1_000)
+            }
             RetryAfterForm::Date => return Some(Self::Date(wait)),
             RetryAfterForm::Absent => return None,
             RetryAfterForm::Zero => "0".to_owned(),
@@ -247,6 +250,8 @@ mod tests {
         assert_eq!(text(RetryAfterForm::Integer).as_deref(), Some("3"));
         assert_eq!(text(RetryAfterForm::Decimal).as_deref(), Some("2.128"));
         assert_eq!(text(RetryAfterForm::Date).as_deref(), Some("Sun, 06 Nov 1994 08:49:41 GMT"));
+        let tight = RetryAfter::of(Duration::from_nanos(1_999_000_001), RetryAfterForm::Decimal);
+        assert_eq!(tight, Some(RetryAfter::Text("2.000".to_owned())), "never sooner than it is true");
         assert_eq!(text(RetryAfterForm::Absent), None);
         assert_eq!(text(RetryAfterForm::Zero).as_deref(), Some("0"));
         assert_eq!(text(RetryAfterForm::Negative).as_deref(), Some("-5"));

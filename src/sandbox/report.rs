@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::counts::{CallKind, Counts, Gap, Gaps, NAMED_GAPS, TokenCounts};
 use super::directory::User;
+use super::lane::LaneCounts;
 use super::presence::{PreferredState, Shown};
 use super::service::Service;
 use super::service::calls::gap;
@@ -120,18 +121,9 @@ pub struct LaneReport {
     pub peak_window: usize,
     /// The most requests in any five minutes.
     pub peak_five_minutes: usize,
-    /// Requests with a token of its own, good or not.
-    pub requests: u64,
-    /// Those answered 429.
-    pub throttled: u64,
-    /// Those that came before an answered Retry-After was over.
-    pub in_retry_after: u64,
-    /// Sets that were carried out.
-    pub sets: u64,
-    /// Clears that ended a session.
-    pub clears: u64,
-    /// Token requests.
-    pub tokens: TokenCounts,
+    /// What it did.
+    #[serde(flatten)]
+    pub counts: LaneCounts,
 }
 
 /// One user of one tenant.
@@ -217,12 +209,7 @@ impl Service {
                 in_window: lane.used(now, quota),
                 peak_window: lane.peak(),
                 peak_five_minutes: lane.peak_five_minutes(),
-                requests: lane.counts.requests,
-                throttled: lane.counts.throttled,
-                in_retry_after: lane.counts.in_retry_after,
-                sets: lane.counts.sets,
-                clears: lane.counts.clears,
-                tokens: lane.counts.tokens,
+                counts: lane.counts,
             })
             .collect();
         let Counts { gaps, tokens, .. } = &self.counts;
@@ -248,8 +235,12 @@ impl Service {
             clears_without_session: self.counts.clears_without_session,
             invalid_requests: self.counts.invalid,
             tokens: TokenCounts {
-                in_flight: lanes.iter().map(|lane| lane.tokens.in_flight).sum(),
-                max_in_flight: lanes.iter().map(|lane| lane.tokens.max_in_flight).max().unwrap_or_default(),
+                in_flight: lanes.iter().map(|lane| lane.counts.tokens.in_flight).sum(),
+                max_in_flight: lanes
+                    .iter()
+                    .map(|lane| lane.counts.tokens.max_in_flight)
+                    .max()
+                    .unwrap_or_default(),
                 ..*tokens
             },
             lanes,

@@ -72,8 +72,9 @@ fn is_secret_key(key: &str) -> bool {
 
 /// Whether a key of this name says that it holds a secret.
 pub(in crate::config) fn names_secret(key: &str) -> bool {
-    !names_file(key)
-        && ["secret", "passw", "token", "private", "api_key"].iter().any(|word| key.contains(word))
+    let key = key.to_lowercase().replace('-', "_");
+    !names_file(&key)
+        && ["secret", "passw", "token", "private", "api_key", "apikey"].iter().any(|word| key.contains(word))
 }
 
 /// Whether a key of this name says that it holds the name of a file or a variable.
@@ -107,8 +108,9 @@ fn value(tree: &DeValue<'_>, span: Range<usize>, secret: bool, covered: &mut Vec
     }
 }
 
-/// Line by line, where the text is no valid TOML: what comes after a key that may hold a secret, multi-line strings to
-/// their end; all of a text that has nothing of TOML at all, as when a secret's own file is given as the config.
+/// Line by line, where the text is no valid TOML, or JSON or YAML: what comes after a key that may hold a secret,
+/// multi-line strings to their end; all of a text that has nothing of TOML at all, as when a secret's own file is given
+/// as the config.
 fn broken(text: &str, covered: &mut Vec<Range<usize>>) {
     if !text.contains(['=', '[']) {
         covered.push(0..text.len());
@@ -124,16 +126,35 @@ fn broken(text: &str, covered: &mut Vec<Range<usize>>) {
         if line.trim_start().starts_with('[') {
             in_credential = line.split(['[', ']', '.']).any(is_secret_key);
         }
-        for (equals, _) in line.match_indices('=') {
-            let key = line[..equals].rsplit(['{', ',', '.', '[', '=']).next().unwrap_or_default().trim();
-            if is_secret_key(key) || in_credential && !names_file(key) {
-                let value = span.start + equals + 1;
-                until = string_end(text, value).max(span.end);
-                covered.push(value..until);
-                break;
-            }
+        if let Some(value) = value_in(line, in_credential) {
+            let value = span.start + value;
+            until = match text[value..span.end].trim() {
+                // It is on the next line.
+                "" | "|" | "|-" | ">" | ">-" => line_end(text, span.end),
+                _ => string_end(text, value).max(span.end),
+            };
+            covered.push(value..until);
         }
     }
+}
+
+/// Where in a line a value begins that may be a secret: after `=` or `:`, or after the first word of a line that has
+/// lost them.
+fn value_in(line: &str, in_credential: bool) -> Option<usize> {
+    let secret = |key: &str| is_secret_key(key) || in_credential && !names_file(key);
+    let separated = line.match_indices(['=', ':']).find(|(at, _)| {
+        secret(line[..*at].rsplit(['{', ',', '.', '[', '=', ':']).next().unwrap_or_default().trim())
+    });
+    let word = line.split_whitespace().next().filter(|word| !word.starts_with(['[', '#']));
+    let spaced = || word.filter(|word| secret(word)).map(|word| line.find(word).unwrap_or(0) + word.len());
+    separated.map(|(at, _)| at + 1).or_else(spaced)
+}
+
+/// The end of the first line from `at` that is not empty.
+fn line_end(text: &str, at: usize) -> usize {
+    let rest = &text[at..];
+    let begin = at + rest.len() - rest.trim_start().len();
+    text[begin..].find('\n').map_or(text.len(), |end| begin + end)
 }
 
 /// The end of the multi-line string that begins at `value`, or `value` where none does.
@@ -203,6 +224,15 @@ mod tests {
             "[network]\nproxy = \"http://me:canary-Zk9Q@proxy:3128\"",
             "[network]\nproxy = \"http://canary-Zk9Q@proxy:3128",
             "canary-Zk9Q\n",
+            "[[app]]\nclient_secret: canary-Zk9Q",
+            "[[app]]\nclient_secret canary-Zk9Q",
+            "[app.credential]\nvalue canary-Zk9Q",
+            "{\"app\": [{\"name\": \"contoso\", \"client_secret\": \"canary-Zk9Q\"}]}",
+            "{\"app\": [{\n  \"clientSecret\":\n    \"canary-Zk9Q\"\n}]}",
+            "apps: []\nsecret: |\n  canary-Zk9Q\n",
+            "clientSecret = \"canary-Zk9Q\"",
+            "ApiKey = \"canary-Zk9Q\"",
+            "Credential.Client-Secret = \"canary-Zk9Q\"",
         ];
         for text in texts {
             let shown = redacted(text);
@@ -220,6 +250,7 @@ mod tests {
             "credential = { secret_file = \"contoso.secret\" }",
             "[network]\nproxy = \"http://proxy:3128\"\n",
             "name = \"Reception desk\" # me@example.org",
+            "name = \"broken\ngraph = \"https://graph.example.org\"\nsecret_file = \"contoso.secret\"",
         ] {
             assert_eq!(redacted(text), text);
         }

@@ -126,6 +126,9 @@ impl Problems {
                 let (line, column) = source.position(piece.span.start);
                 let path = source.path().display().to_string();
                 group = group.element(Origin::path(path).line(line).char_column(column));
+                let labels = piece.annotations.iter().map(|(_, _, label)| *label);
+                group = group
+                    .elements(labels.filter(|said| !said.is_empty()).map(|said| Level::NOTE.message(said)));
                 continue;
             }
             let annotations = piece.annotations.into_iter().map(|(kind, span, label)| {

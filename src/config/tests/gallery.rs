@@ -56,6 +56,76 @@ fn one_run_finds_every_problem_of_a_file() {
 }
 
 #[test]
+fn one_mistake_is_one_problem() {
+    const APP: &str = "[[app]]\nname = \"contoso\"\ntenant = \"9c7f0000-5e1d-4b6a-8f3e-2d1c0b9a8877\"\n\
+                       client_id = \"22553876-f5ab-4529-bffb-cfe50aa89f87\"\n\
+                       credential = { secret_file = \"contoso.secret\" }\n";
+    const USER: &str = "[[user]]\nid = \"fa8bf3dc-eca7-46b7-bad1-db199b62afc3\"\navailability = \"Away\"\n";
+    let both = format!("{APP}{USER}");
+    let cases = [
+        // A key that is misspelt is not missing, too.
+        ("tenant =", "tenent =", "E002"),
+        ("client_id =", "clientid =", "E002"),
+        ("name =", "nmae =", "E002"),
+        ("id = \"fa", "ID = \"fa", "E002"),
+        ("availability =", "availabilty =", "E002"),
+        ("secret_file =", "secretfile =", "E002"),
+        ("credential = {", "credentials = {", "E002"),
+        ("credential = { secret_file = \"contoso.secret\" }", "client_secret = \"x\"", "E040"),
+        ("[[app]]", "[[apps]]", "E002"),
+        ("[[app]]", "[app]", "E003"),
+        ("[[app]]", "[defaults]\navailabilty = \"Away\"\n[[app]]", "E002"),
+        // What is missing may be in what could not be read.
+        ("tenant =", "tenant:", "E001"),
+        ("id = \"fa", "id \"fa", "E001"),
+        ("availability =", "availability:", "E001"),
+        ("credential = {", "credential = {{", "E001"),
+        ("[[user]]", "[[user]", "E001"),
+        ("[[app]]", "[defaults]\navailability: \"Away\"\n[[app]]", "E001"),
+        // One cloud, and one table.
+        (
+            "[[user]]",
+            "cloud = { graph = \"https://graph.chinacloudapi.cn./\", login = \"https://login.chinacloudapi.cn\" }\n[[user]]",
+            "E032",
+        ),
+        ("[[user]]", "cloud = {}\n[[user]]", "E004"),
+        ("[[user]]", "quota = { request = 1, per = \"1s\" }\n[[user]]", "E002"),
+    ];
+    for (right, wrong, code) in cases {
+        assert!(both.contains(right), "{right}");
+        let text = both.replacen(right, wrong, 1);
+        // A default that is wrong is one that a user would have had.
+        let text = if wrong.contains("[defaults]") { text.replace("availability = ", "# ") } else { text };
+        let found = problems(read(&text));
+        let found: Vec<String> = codes(&found).into_iter().map(|(code, _)| code).collect();
+        assert_eq!(found, [code], "{text}");
+    }
+    assert_eq!(cases.len(), 20);
+}
+
+#[test]
+fn what_is_wrong_with_a_line_too_long_to_show_is_said_all_the_same() {
+    let name = "x".repeat(20_000);
+    let text = format!("{APP}[[user]]\nid = \"fa8bf3dc-eca7-46b7-bad1-db199b62afc3\"\nname = \"{name}\"\n");
+    let shown = read(&text).unwrap_err().render(false);
+    assert!(shown.contains("config.toml:11:8") && shown.contains("1 to 256 characters"), "{shown}");
+    assert!(shown.len() < 500);
+}
+
+#[test]
+fn a_key_of_the_top_that_stands_below_a_table_is_told_where_it_belongs() {
+    let found = read(&format!("{APP}daemon.on_stop = \"clear\"\n")).unwrap_err();
+    assert_eq!(codes(&found)[0], ("E002".to_owned(), 9));
+    assert!(found.render(false).contains("above the first [table]"), "{found:?}");
+}
+
+#[test]
+fn a_word_is_repeated_as_it_was_written() {
+    let found = read(&format!("{APP}cloud = \"Globus\"\n")).unwrap_err();
+    assert_eq!(found.first_line(), "config.toml:9:9 unknown cloud `Globus`");
+}
+
+#[test]
 fn the_first_error_fits_in_a_line_of_the_log() {
     let text =
         format!("{APP}\n[[user]]\nid = \"fa8bf3dc-eca7-46b7-bad1-db199b62afc3\"\nexpiration = \"5h\"\n");

@@ -28,6 +28,10 @@ fn a_secret_that_was_written_into_the_config_is_in_no_output() {
         format!("{APP}[app.credentials]\nx = \"{CANARY}\"\n"),
         network,
         format!("{APP}{cloud}"),
+        format!("{APP}clientSecret = \"{CANARY}\"\n"),
+        format!("{APP}client_secret: {CANARY}\n"),
+        format!("{APP}client_secret {CANARY}\n"),
+        format!("{{\"app\": [{{\"name\": \"contoso\", \"client_secret\": \"{CANARY}\"}}]}}\n"),
         CANARY.to_owned(),
         format!("{CANARY}\n"),
     ];
@@ -42,7 +46,15 @@ fn a_secret_that_was_written_into_the_config_is_in_no_output() {
             shown += 1;
         }
     }
-    assert_eq!(shown, 64);
+    assert_eq!(shown, 80);
+}
+
+#[test]
+fn a_secret_is_told_from_a_slip_of_the_pen_in_whatever_case_its_key_is_written() {
+    for key in ["clientSecret", "ClientSecret", "CLIENT-SECRET", "Password", "apiKey"] {
+        let found = read(&format!("{APP}{key} = \"{CANARY}\"\n")).unwrap_err();
+        assert_eq!(codes(&found)[0].0, "E040", "{key}: {found:?}");
+    }
 }
 
 #[test]

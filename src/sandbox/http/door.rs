@@ -129,6 +129,11 @@ fn pretty(body: &impl Serialize) -> String {
     serde_json::to_string_pretty(body).expect("reports and scripts can be written as JSON") + "\n"
 }
 
+/// The answer to a body that was not read.
+pub(super) fn too_large() -> Response {
+    own(413, refusal("the body is too large, or broke off"))
+}
+
 fn refusal(error: &str) -> String {
     pretty(&json!({ "error": error }))
 }

@@ -180,7 +180,7 @@ impl Desk {
         let body = axum::body::to_bytes(Body::new(body), LARGEST_BODY).await;
         let path = head.uri.path();
         if let Some(door) = path.strip_prefix("/sandbox") {
-            let body = body.unwrap_or_default();
+            let Ok(body) = body else { return Ok(door::too_large()) };
             return Ok(self.door(&head.method, door, head.uri.query(), &body));
         }
         let travel = self.service().depart();

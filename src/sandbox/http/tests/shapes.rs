@@ -212,6 +212,8 @@ async fn the_door_reports_users_and_refuses_nonsense() {
     }
     assert_eq!(site.sends(site.post("/sandbox/reset-counts", &json!({}))).await.0, 200);
     assert_eq!(site.report().await["requests"]["total"], 0);
+    let (status, body) = site.sends(site.post("/sandbox/faults", &json!("x".repeat(300_000)))).await;
+    assert_eq!(status, 413, "{body}");
     let (status, body) = site.sends(site.post("/sandbox/faults", &json!({"eror_rate": 1}))).await;
     assert_eq!(status, 400);
     assert!(body["error"].as_str().unwrap().contains("eror_rate"));

@@ -16,7 +16,7 @@ fn a_token_expires_at_its_end_and_revocation_takes_all() {
     t.renew_token();
     assert_eq!(t.set(USER, Away), 200);
     let lane = &t.report().lanes[0];
-    assert_eq!(lane.requests, 5, "requests on a token that is over were sent all the same");
+    assert_eq!(lane.counts.requests, 5, "requests on a token that is over were sent all the same");
 }
 
 #[test]
@@ -61,9 +61,25 @@ fn the_quota_is_kept_lane_by_lane_and_reads_count() {
     t.wait(10.0);
     assert_eq!(t.set(USER, Away), 429);
     let report = t.report();
-    assert_eq!((report.peak_window, report.throttled, report.lanes[0].in_retry_after), (5, 2, 1));
+    assert_eq!((report.peak_window, report.throttled, report.lanes[0].counts.in_retry_after), (5, 2, 1));
     t.wait(20.0);
     assert_eq!(t.set(USER, Away), 200, "only the throttled one at 10 s and this one are in the window");
+}
+
+#[test]
+fn a_shorter_retry_after_does_not_take_back_a_longer_one() {
+    let mut t = Bench::new();
+    t.script(json!({"throttle": {"retry_after": "30"}}));
+    assert_eq!(t.set(USER, Away), 429);
+    t.script(json!({"throttle": {"retry_after": "1"}}));
+    assert_eq!(t.set(USER, Away), 429);
+    t.script(json!({"throttle": null}));
+    t.wait(29.0);
+    assert_eq!(t.set(USER, Away), 200);
+    assert_eq!(t.report().lanes[0].counts.in_retry_after, 2, "the one at once and the one after 29 s");
+    t.wait(1.0);
+    t.set(USER, Away);
+    assert_eq!(t.report().lanes[0].counts.in_retry_after, 2, "30 s are over");
 }
 
 #[test]
