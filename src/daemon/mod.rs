@@ -12,6 +12,7 @@ mod latency;
 pub mod ledger;
 pub mod logging;
 pub mod network;
+pub mod outlook;
 pub mod reload;
 pub mod signals;
 pub mod start;

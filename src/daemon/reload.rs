@@ -7,6 +7,7 @@ use std::sync::Arc;
 use url::{Host, Url};
 
 use super::lanes::{Ways, new_ways};
+use super::outlook::Outlook;
 use crate::config::settings::{App, Settings};
 use crate::config::{self, Loaded, Options, Problems, Sources};
 use crate::keeper::plan::HeldRemovals;
@@ -47,6 +48,8 @@ pub struct Prepared {
     pub sources: Sources,
     /// How many warnings there are, and the first.
     pub warnings: Option<(usize, String)>,
+    /// What it will come to.
+    pub outlook: Outlook,
 }
 
 /// Why a config is not taken.
@@ -142,6 +145,7 @@ pub fn prepare(loaded: Loaded, old: &Plan, previous: Option<&Settings>) -> Resul
     let (plan, held) = loaded.plan.hold_removals(old, loaded.settings.daemon.max_removed);
     let diff = diff(old, &plan);
     debug_assert!(plan.len() > SMALL || diff.apply(old) == plan, "apply(old, diff(old, new)) == new");
+    let outlook = Outlook::of(old, &plan, &diff);
     let next = Accepted { settings: Arc::new(loaded.settings), plan: Arc::new(plan) };
-    Ok(Prepared { next, diff, held, ways, sources: loaded.sources, warnings })
+    Ok(Prepared { next, diff, held, ways, sources: loaded.sources, warnings, outlook })
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::diff::{Diff, SessionDiff};
 use super::funding::{self, Load};
+use super::id::UserId;
 use super::plan::{LanePlan, Plan, Quota};
 use super::presence::{PresenceState, Wish};
 
@@ -42,6 +44,32 @@ pub fn forecast(plan: &Plan) -> Vec<LaneForecast<'_>> {
     plan.lanes().iter().map(|lane| LaneForecast::of(lane, fraction(lane))).collect()
 }
 
+/// How long it takes until everything that `diff` adds or changes in `old` is set, in the slowest of the lanes: what
+/// the renewals of the others leave of the quota is for sets. At the start of a lane that is all of it.
+#[must_use]
+pub fn time_to_set(old: &Plan, lanes: &[LaneForecast<'_>], diff: &Diff) -> Duration {
+    let times = diff.lanes.iter().filter_map(|change| {
+        let at = lanes.binary_search_by(|lane| lane.lane.key.cmp(&change.key)).ok()?;
+        let old = old.lane(&change.key);
+        let set = change.sessions.iter().filter_map(|session| match session {
+            SessionDiff::Added(plan) | SessionDiff::Changed(plan) => plan.wish.filter(|wish| {
+                let shown = old.and_then(|lane| lane.session(plan.user)).filter(|session| session.funded);
+                plan.funded && shown.and_then(|session| session.wish) != Some(*wish)
+            }),
+            SessionDiff::Removed { .. } => None,
+        });
+        let (mut count, mut load) = (0_u32, Load::default());
+        for wish in set {
+            count += 1;
+            load.add(Load::of(wish));
+        }
+        let lane = &lanes[at];
+        let others = lane.rate - load.hertz() / lane.fraction;
+        Some(f64::from(count) / (lane.lane.head.quota.per_second() - others))
+    });
+    Duration::from_secs_f64(times.fold(0.0, f64::max))
+}
+
 impl<'a> LaneForecast<'a> {
     fn of(lane: &'a LanePlan, fraction: f64) -> Self {
         let wished = || lane.sessions.iter().filter_map(|session| session.wish);
@@ -60,6 +88,11 @@ impl<'a> LaneForecast<'a> {
             terms,
             shared_limit: load(wished()) <= funding::capacity(lane.head.quota),
         }
+    }
+
+    /// Who is left out, in the order of their ids.
+    pub fn left_out(&self) -> impl Iterator<Item = UserId> + use<'a> {
+        self.lane.sessions.iter().filter(|s| s.wish.is_some() && !s.funded).map(|s| s.user)
     }
 
     /// Whether every session can be kept.
@@ -120,6 +153,7 @@ fn load(wishes: impl Iterator<Item = Wish>) -> Load {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keeper::diff::diff;
     use crate::keeper::id::{Guid, LaneKey};
     use crate::keeper::plan::{LaneHead, SessionPlan};
     use crate::keeper::presence::Expiration;
@@ -162,6 +196,22 @@ mod tests {
     fn a_start_without_a_ledger_costs_lapses_from_seven_thousand_available_sessions_on() {
         let lapses = |n| forecast(&Plan::new(vec![lane(1, n, 0)]))[0].lapses_without_ledger();
         assert!(!lapses(7_105) && lapses(7_106));
+    }
+
+    #[test]
+    fn a_change_of_many_takes_what_the_others_leave_of_the_quota() {
+        let takes = |old: &Plan, new: &Plan| time_to_set(old, &forecast(new), &diff(old, new)).as_secs_f64();
+        let full = Plan::new(vec![lane(1, 13_500, 0)]);
+        assert!((takes(&Plan::default(), &full) - 270.0).abs() < 0.1, "a cold start");
+        let mut changed = full.clone().into_lanes();
+        let busy = Some(Wish { state: PresenceState::InACall, expiration: Expiration::MAX });
+        changed[0].sessions[..2_000].iter_mut().for_each(|session| session.wish = busy);
+        let changed = Plan::new(changed);
+        let left = 50.0 - 11_500.0 / forecast(&changed)[0].period(Duration::from_secs(300)).as_secs_f64();
+        assert!((takes(&full, &changed) - 2_000.0 / left).abs() < 1.0);
+        let mut renamed = full.clone().into_lanes();
+        renamed[0].sessions.iter_mut().for_each(|session| session.priority = 1);
+        assert!(takes(&full, &Plan::new(renamed)).abs() < 1e-9, "a priority sends nothing");
     }
 
     #[test]

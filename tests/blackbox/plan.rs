@@ -1,8 +1,10 @@
 //! `presenced plan`: the arithmetic of a config, told before anything is sent.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::exits::presenced_says;
+use crate::sandbox::Sandbox;
 use crate::site::{Site, available, id, in_a_call, user};
 
 #[tokio::test]
@@ -76,4 +78,32 @@ async fn one_user_is_found_by_id_name_or_beginning() {
         (nobody.code, nobody.stderr.trim()),
         (Some(2), "error: no user of the config is called `nobody`")
     );
+}
+
+#[tokio::test]
+async fn a_plan_that_does_not_fit_is_told_of_when_it_is_taken_and_who_is_left_out() {
+    let sandbox = Sandbox::start(&[]).await;
+    let mut site = Site::new(&sandbox, (0..12).map(available));
+    site.config.app = "quota = { requests = 30, per = \"5m\" }".to_owned();
+    site.config.users = (0..40).map(available).collect();
+    site.write();
+    let mut daemon = site.run();
+    let told = daemon.event("quota_exceeded").await;
+    // 97 % of 30 in 5 minutes, once in 290 s.
+    assert_eq!(
+        (&told["app"], &told["sessions"], &told["left_out"]),
+        (&"contoso".into(), &40.into(), &12.into())
+    );
+    assert!(told["first"].as_str().unwrap().starts_with(&id(28)), "{told}");
+    let started = daemon.event("started").await;
+    assert_eq!(started["sets_done_in_s"], 280, "28 at 30 in 5 minutes: {started}");
+
+    // A bigger quota: everyone, and nothing is said any more.
+    site.config.app.clear();
+    site.write();
+    daemon.signal(Signal::HUP);
+    let reloaded = daemon.event("reloaded").await;
+    assert!(reloaded["sets_done_in_s"].is_null(), "{reloaded}");
+    daemon.all_said("set", 40).await;
+    assert_eq!(daemon.events("quota_exceeded").len(), 1);
 }

@@ -59,6 +59,8 @@ pub struct Config {
     pub network: String,
     /// `cloud` of the apps.
     pub cloud: String,
+    /// More lines of each `[[app]]`.
+    pub app: String,
     /// Their names.
     pub apps: Vec<&'static str>,
     /// All users.
@@ -67,14 +69,14 @@ pub struct Config {
 
 impl Config {
     fn text(&self) -> String {
-        let Self { top, daemon, network, cloud, apps, users } = self;
+        let Self { top, daemon, network, cloud, app, apps, users } = self;
         let mut text = format!("{top}\n[daemon]\nstate_dir = \"state\"\n{daemon}\n[network]\n{network}\n");
         for (n, name) in apps.iter().enumerate() {
             let client_id = client_id(n);
             let _ = write!(
                 text,
                 "[[app]]\nname = \"{name}\"\ntenant = \"{TENANT}\"\nclient_id = \"{client_id}\"\n\
-                 cloud = {cloud}\ncredential = {{ secret_file = \"{name}.secret\" }}\n"
+                 cloud = {cloud}\ncredential = {{ secret_file = \"{name}.secret\" }}\n{app}\n"
             );
         }
         for User { n, says } in users {

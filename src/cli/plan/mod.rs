@@ -140,7 +140,7 @@ impl<'a> Answer<'a> {
             "outage_budget_s": seconds(lane.outage_budget()),
             "lapses_without_ledger": lane.lapses_without_ledger(),
             "unfunded": lane.unfunded,
-            "unfunded_users": left_out(lane).map(|user| self.user_json(user)).collect::<Vec<_>>(),
+            "unfunded_users": lane.left_out().map(|user| self.user_json(user)).collect::<Vec<_>>(),
             "fits": lane.fits(),
         })
     }
@@ -165,11 +165,6 @@ impl<'a> Answer<'a> {
         let name = self.loaded.settings.people.get(&user).and_then(|person| person.name.as_deref());
         json!({ "user": user.to_string(), "name": name })
     }
-}
-
-/// Who is not kept, in the order of their ids.
-fn left_out(lane: &LaneForecast<'_>) -> impl Iterator<Item = UserId> {
-    lane.lane.sessions.iter().filter(|session| session.wish.is_some() && !session.funded).map(|s| s.user)
 }
 
 fn seconds(time: Duration) -> f64 {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{Answer, left_out};
+use super::Answer;
 use crate::cli::people;
 use crate::keeper::forecast::LaneForecast;
 use crate::keeper::funding;
@@ -97,7 +97,7 @@ fn notes(out: &mut String, answer: &Answer<'_>, lane: &LaneForecast<'_>) {
 fn too_many(answer: &Answer<'_>, lane: &LaneForecast<'_>) -> String {
     let limit = if lane.shared_limit { "Graph's limit for the app over all tenants" } else { "the quota" };
     let mut note = format!("{} more than {limit} keeps; these are never set:", grouped(lane.unfunded));
-    for user in left_out(lane).take(NAMED) {
+    for user in lane.left_out().take(NAMED) {
         let _ = write!(note, "\n    {}", people::shown(user, &answer.loaded.settings));
     }
     if lane.unfunded > NAMED {

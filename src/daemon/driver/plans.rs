@@ -6,6 +6,7 @@ use super::{Driver, Files, Said};
 use crate::config::settings::ConfigHash;
 use crate::daemon::archive;
 use crate::daemon::logging::{self, InForce, People};
+use crate::daemon::outlook::Outlook;
 use crate::daemon::reload::{Prepared, Refused};
 use crate::daemon::signals::Origin;
 use crate::keeper::diff::Counts;
@@ -18,7 +19,7 @@ pub(super) enum Stage {
     /// The file is being read.
     Preparing { by: Option<Origin>, since: MonoTime },
     /// The keeper takes the next plan.
-    Applying { from: From, since: MonoTime, files: Files },
+    Applying { from: From, since: MonoTime, files: Files, outlook: Outlook },
 }
 
 /// Where a plan comes from.
@@ -90,7 +91,7 @@ impl Driver {
 
     /// Gives the keeper the next plan. [`Driver::in_force`] follows when it has taken all of it.
     fn apply(&mut self, next: Prepared, from: From, since: MonoTime) {
-        let Prepared { next, diff, held, ways: _, sources, warnings } = next;
+        let Prepared { next, diff, held, ways: _, sources, warnings, outlook } = next;
         for held in &held {
             logging::removals_held(held);
         }
@@ -107,7 +108,10 @@ impl Driver {
         self.writing.spawn_blocking(move || drop(old));
         let files = self.trouble.last_good.is_none().then_some(sources);
         self.people = People::new(Arc::clone(&self.accepted.settings));
-        self.stage = Stage::Applying { from, since, files };
+        for crowded in &outlook.crowded {
+            logging::quota_exceeded(crowded, &self.people);
+        }
+        self.stage = Stage::Applying { from, since, files, outlook };
         self.chatter.plan(diff.counts());
         let on_remove = self.accepted.settings.daemon.on_remove;
         self.feed(Input::Plan { diff: Box::new(diff), on_remove }, &Said::default());
@@ -117,10 +121,10 @@ impl Driver {
     /// The keeper has taken all of a plan: says so, archives its files, and turns to what waits.
     pub(super) fn in_force(&mut self, counts: Counts) {
         let stage = std::mem::replace(&mut self.stage, Stage::Quiet);
-        let Stage::Applying { from, since, files } = stage else { return };
+        let Stage::Applying { from, since, files, outlook } = stage else { return };
         let config = self.accepted.settings.hash;
         let took = self.clock.real_span(self.clock.now().since(since));
-        let plan = InForce { config, sessions: self.accepted.plan.len(), counts, took };
+        let plan = InForce { config, outlook, counts, took };
         match from {
             From::Start { restored } => logging::started(&plan, restored),
             From::Reload { previous, by, .. } if previous == config && counts == Counts::default() => {

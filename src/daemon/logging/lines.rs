@@ -5,9 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::line::line;
+use super::people::People;
 use super::stderr;
 use crate::config::settings::ConfigHash;
 use crate::daemon::ledger::Damage;
+use crate::daemon::outlook::{Crowded, Outlook};
 use crate::daemon::signals::Origin;
 use crate::keeper::diff::Counts;
 use crate::keeper::plan::HeldRemovals;
@@ -20,8 +22,8 @@ const ACCEPT: &str = "if they are meant, raise [daemon] max_removed, e.g. to \"1
 pub struct InForce {
     /// The config it comes from.
     pub config: ConfigHash,
-    /// Its sessions.
-    pub sessions: usize,
+    /// What it comes to.
+    pub outlook: Outlook,
     /// What it changes.
     pub counts: Counts,
     /// From the prompt until then.
@@ -35,11 +37,12 @@ pub fn started(plan: &InForce, restored: usize) {
         "started",
         version = env!("CARGO_PKG_VERSION"),
         config = plan.config.to_string(),
-        sessions = plan.sessions,
+        sessions = plan.outlook.sessions,
         restored = restored,
         added = plan.counts.added,
         removed = plan.counts.removed,
         changed = plan.counts.changed,
+        sets_done_in_s = worth_telling(plan.outlook.sets_take),
         took_ms = millis(plan.took),
     );
 }
@@ -51,15 +54,21 @@ pub fn reloaded(plan: &InForce, previous: ConfigHash, warnings: usize, by: Optio
         "reloaded",
         config = plan.config.to_string(),
         previous = previous.to_string(),
-        sessions = plan.sessions,
+        sessions = plan.outlook.sessions,
         added = plan.counts.added,
         removed = plan.counts.removed,
         changed = plan.counts.changed,
+        sets_done_in_s = worth_telling(plan.outlook.sets_take),
         warnings = (warnings > 0).then_some(warnings),
         took_ms = millis(plan.took),
         by_pid = by.map(|by| by.pid),
         by_uid = by.map(|by| by.uid),
     );
+}
+
+/// What is done within a few seconds is done at once.
+fn worth_telling(takes: Duration) -> Option<u64> {
+    Some(takes.as_secs()).filter(|secs| *secs >= 5)
 }
 
 /// The file says what it said before.
@@ -95,6 +104,20 @@ pub fn reload_refused(kept: ConfigHash, problems: usize, first: &str, by: Option
 /// Most sessions of a lane are gone from the file: they are kept for now.
 pub fn removals_held(held: &HeldRemovals) {
     line!(WARN, "removals_held", app = &*held.name, removed = held.removed, of = held.of, advice = ACCEPT);
+}
+
+/// An app has more sessions than its quota keeps.
+pub fn quota_exceeded(crowded: &Crowded, people: &People) {
+    let first: Vec<String> = crowded.first.iter().map(|user| people.show(*user)).collect();
+    line!(
+        WARN,
+        "quota_exceeded",
+        app = &*crowded.app,
+        sessions = crowded.sessions,
+        left_out = crowded.left_out,
+        first = first.join(" "),
+        advice = "those left out are never set; `presenced plan` names all of them and says what helps",
+    );
 }
 
 /// What the door lets pass, but an operator should know.

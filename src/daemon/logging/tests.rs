@@ -9,6 +9,7 @@ use super::*;
 use crate::config::settings::{ConfigHash, LogUsers, Person, Settings};
 use crate::daemon::clock::Clock;
 use crate::daemon::graph::Detail;
+use crate::daemon::outlook::Outlook;
 use crate::daemon::signals::Origin;
 use crate::daemon::token::TokenDetail;
 use crate::keeper::diff::Counts;
@@ -228,8 +229,12 @@ fn people_appear_as_the_config_says() {
 #[test]
 fn a_reload_ends_in_one_line_that_says_who_asked() {
     let counts = Counts { added: 3, changed: 12, removed: 1 };
-    let plan =
-        InForce { config: ConfigHash([0x7f; 32]), sessions: 471, counts, took: Duration::from_micros(9_300) };
+    let plan = InForce {
+        config: ConfigHash([0x7f; 32]),
+        outlook: Outlook { sessions: 471, ..Outlook::default() },
+        counts,
+        took: Duration::from_micros(9_300),
+    };
     let by = Some(Origin { pid: 20_411, uid: 0 });
     assert_eq!(
         text_of(|| reloaded(&plan, ConfigHash([0x51; 32]), 0, by)),
