@@ -43,11 +43,12 @@ pub(super) struct Standing {
 #[derive(Debug)]
 enum State {
     Open,
-    /// Nothing before `until`; after it, if `probing`, one request at a time each minute until `asked_until`.
+    /// Nothing before `until`; after it one request a minute until `asked_until`, if that is later. `again`: nothing was
+    /// granted since the 429 before, so that one request shows whether there is room before all others follow.
     Closed {
         until: MonoTime,
         asked_until: MonoTime,
-        probing: bool,
+        again: bool,
     },
     Probing {
         next: MonoTime,
@@ -81,13 +82,7 @@ impl Standing {
         }
         let next = match self.state {
             State::Open => return now,
-            State::Closed { until, probing: false, .. } if until <= now => {
-                self.state = State::Open;
-                return now;
-            }
-            State::Closed { until, probing: true, asked_until, .. }
-                if asked_until <= until && until <= now =>
-            {
+            State::Closed { until, asked_until, again: false } if asked_until <= until && until <= now => {
                 self.state = State::Open;
                 return now;
             }
@@ -154,9 +149,9 @@ impl Standing {
                 Some(Trouble::Lost(loss))
             }
             State::Open => None,
-            State::Closed { until, probing, .. } => {
-                if probe && *probing {
-                    *until = now + PATIENT_PROBE;
+            State::Closed { .. } => {
+                if probe {
+                    self.other_than_429(now);
                 }
                 None
             }
@@ -196,6 +191,10 @@ impl Standing {
         let wait = wait.max(THROTTLED_FIRST);
         let asked_until = now + wait;
         let was_open = matches!(self.state, State::Open);
+        let again = match self.state {
+            State::Closed { again, .. } => again || probe,
+            State::Open | State::Probing { .. } | State::Parked { .. } => self.throttles > 0,
+        };
         // A probe that is still under way was sent before this was known: it opens nothing.
         self.probe = None;
         let (until, asked_until) = match self.state {
@@ -209,9 +208,11 @@ impl Standing {
                 (now + wait.min(CLOSED_LONGEST), asked_until)
             }
         };
-        self.state = State::Closed { until, asked_until, probing: asked_until > until };
-        if was_open {
+        self.state = State::Closed { until, asked_until, again };
+        if was_open || probe {
             self.throttles = self.throttles.saturating_add(1);
+        }
+        if was_open {
             return Some(until.since(now));
         }
         None
@@ -246,8 +247,18 @@ impl Standing {
                 *next = now + parked_wait(*tries);
             }
             State::Probing { next, .. } => *next = now + PROBE_FIRST,
-            State::Closed { until, probing: true, .. } => *until = now + PATIENT_PROBE,
-            State::Open | State::Closed { .. } => {}
+            State::Closed { .. } => self.other_than_429(now),
+            State::Open => {}
+        }
+    }
+
+    /// The probe of a lane that a 429 closed was answered by something else, or not at all. Once the time that was
+    /// asked for is over, that opens the lane.
+    fn other_than_429(&mut self, now: MonoTime) {
+        match &mut self.state {
+            State::Closed { asked_until, .. } if *asked_until <= now => self.state = State::Open,
+            State::Closed { until, .. } => *until = now + PATIENT_PROBE,
+            State::Open | State::Probing { .. } | State::Parked { .. } => {}
         }
     }
 
@@ -351,7 +362,11 @@ mod tests {
             standing.throttled(Some(left), probe, now);
         }
         assert_eq!(sent, [120, 180, 240]);
-        assert_eq!(standing.free_at(at(301), 0.0), at(301));
+        assert_eq!(standing.free_at(at(301), 1e6), at(301));
+        standing.sent(SLOT, at(301));
+        assert_eq!(standing.free_at(at(302), 1e6), MonoTime::FAR, "one shows whether there is room");
+        let probe = standing.answered(SLOT);
+        standing.granted(probe);
         assert!(!standing.probes());
     }
 

@@ -8,6 +8,7 @@
 // What the tests are made with.
 mod daemon;
 mod graph;
+mod meddler;
 mod patience;
 mod sandbox;
 mod service_manager;
@@ -18,6 +19,7 @@ mod tunnel;
 mod contract;
 mod demo;
 mod exits;
+mod faults;
 mod full_lane;
 mod logs;
 mod network;

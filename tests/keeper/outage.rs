@@ -102,6 +102,29 @@ fn a_429_stops_the_lane_for_as_long_as_it_asks() {
 }
 
 #[test]
+fn a_429_again_and_again_is_met_by_one_request_at_a_time() {
+    for retry_after in [Some(Duration::ZERO), Some(Duration::from_millis(2_128)), Some(secs(7)), None] {
+        let mut t = Bench::holding(plan().lane(1).users(0..1_000, wish(Available, 60)));
+        t.run(secs(130), |_| Outcome::Granted);
+        let throttled = t.run(secs(100), |_| Outcome::Throttled { retry_after });
+        let (first, later): (Vec<&(MonoTime, Request)>, Vec<_>) =
+            throttled.iter().partition(|(at, _)| at.since(throttled[0].0) < secs(10));
+        assert!(first.len() <= 60, "{retry_after:?}: {} at first", first.len());
+        assert!(later.len() <= 90, "{retry_after:?}: {} in 90 s", later.len());
+        let together = later.windows(2).filter(|pair| pair[1].0.since(pair[0].0) < secs(1)).count();
+        assert_eq!(together, 0, "{retry_after:?}: none before the last one was answered and its time over");
+        t.run(secs(300), |_| Outcome::Granted);
+        assert_eq!(t.lapses(), 0, "{retry_after:?}");
+        // A single one does not count as again.
+        let one = t.next_request(secs(300));
+        t.requests.clear();
+        t.answer(one, Outcome::Throttled { retry_after });
+        let open = t.run(secs(150), |_| Outcome::Granted);
+        assert!(open.len() >= 900, "{retry_after:?}: {}", open.len());
+    }
+}
+
+#[test]
 fn beyond_two_minutes_one_probe_a_minute_goes_out() {
     let mut t = Bench::holding(plan().lane(1).users(0..1_000, wish(Available, 60)));
     let request = t.next_request(secs(300));

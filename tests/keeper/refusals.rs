@@ -178,6 +178,28 @@ fn without_a_token_nothing_is_sent_and_it_is_asked_for_with_back_off() {
 }
 
 #[test]
+fn a_token_endpoint_that_is_down_for_longer_than_a_token_lives_costs_what_cannot_be_saved() {
+    let mut t = Bench::new();
+    t.token = Some(TokenAnswer::Granted { lifetime: secs(600), refresh_in: None });
+    t.reload(plan().lane(1).users(0..50, wish(Available, 60)).users(100..150, wish(Away, 240)));
+    t.run(secs(280), |_| Outcome::Granted);
+    t.token = Some(TokenAnswer::Failed { failure: TokenFailure::Unreachable, retry_after: None });
+    let down_at = t.now;
+    let sent = t.run(secs(2_000), |_| Outcome::Granted);
+    let last = sent.last().unwrap().0;
+    // Renewals come every 150 s.
+    assert!(last.since(down_at) > secs(150), "the old token serves to its end: {last:?}");
+    assert!(last.since(down_at) < secs(320), "and no longer");
+    assert!(t.events.iter().any(|e| matches!(e, Event::LaneDown { trouble: Trouble::NoToken, .. })));
+    let lane = &t.keeper.snapshot(t.now).lanes[0];
+    assert_eq!((lane.lapsed, lane.lapses), (50, 50), "those that fade; those of four hours hold");
+    t.token = Some(TokenAnswer::Granted { lifetime: secs(600), refresh_in: None });
+    t.run(secs(125), |_| Outcome::Granted);
+    let lane = &t.keeper.snapshot(t.now).lanes[0];
+    assert_eq!((lane.held, lane.lapses), (100, 50), "two minutes after it is back at the latest");
+}
+
+#[test]
 fn a_token_endpoint_that_hangs_is_asked_once() {
     let mut t = Bench::new();
     t.token = None;
