@@ -100,11 +100,11 @@ impl Reader<'_> {
     }
 
     /// What a key holds, by `read`, which says what is wrong where it returns nothing.
-    pub(super) fn key<T>(
+    pub(super) fn key<'t, 'i, T>(
         &mut self,
-        table: &DeTable<'_>,
+        table: &'t DeTable<'i>,
         name: &str,
-        read: impl FnOnce(&mut Self, &Value<'_>) -> Option<T>,
+        read: impl FnOnce(&mut Self, &'t Value<'i>) -> Option<T>,
     ) -> Key<T> {
         let Some(value) = table.get(name) else { return Key::Absent };
         match read(self, value) {
