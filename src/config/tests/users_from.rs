@@ -144,6 +144,17 @@ fn a_row_says_more_than_its_users_from_and_that_more_than_the_defaults() {
 }
 
 #[test]
+fn users_whom_nobody_gave_a_state_are_counted_in_one_warning() {
+    let table = format!("id,what\n{},\n{},Away\n{},\n", id(1), id(2), id(3));
+    let main = APP.replace("availability = \"Available\"", "");
+    let tail = "[[users_from]]\nfile = \"u.csv\"\ncolumns = { availability = \"what\" }\n";
+    let sources = Sources::new("c.toml", format!("{main}{tail}")).with("u.csv", table);
+    let loaded = load_sources(sources, Options { environment: false }).unwrap();
+    assert_eq!(codes(&loaded.warnings), [("W006".to_owned(), 9)]);
+    assert!(loaded.warnings.first_line().contains("2 users of these files have no availability"));
+}
+
+#[test]
 fn aliases_are_parted_by_a_bar_and_names_made_one_line() {
     let table = format!("id,n,a\n{},\"Front\r\n desk\t1\",2001 | front | \n{},,\n", id(1), id(2));
     let loaded = with_table("columns = { name = \"n\", aliases = \"a\" }", &table).unwrap();
