@@ -281,6 +281,7 @@ fn a_file_cut_off_anywhere_is_refused_or_means_less() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the time is only printed")]
 fn a_hundred_thousand_rows_are_admitted() {
     const ROWS: u32 = 100_000;
     let mut table = "userPrincipalName,displayName,id\r\n".to_owned();
