@@ -3,8 +3,12 @@
 mod apps;
 mod check;
 mod hash;
+mod people;
+mod rows;
+mod table;
 mod users;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,20 +17,32 @@ use super::problem::Problem;
 use super::read::Key;
 use super::secret::Environment;
 use super::settings::{DaemonSettings, LogUsers, Network, OnStop, Proxy, Settings, StartWith};
-use super::source::Sources;
+use super::source::{FileIx, Sources};
 use crate::keeper::{OnRemove, Plan};
 
 pub(super) use apps::APP_PLACEHOLDER;
+use table::Used;
+
+/// How many problems of a kind that may be as many as the rows of a CSV file are listed; the others are counted.
+const LISTED_MAX: usize = 20;
+
+/// What was admitted.
+pub(super) struct Admitted {
+    pub(super) settings: Settings,
+    pub(super) plan: Plan,
+    /// What was asked for of each CSV file.
+    pub(super) used: BTreeMap<FileIx, Used>,
+}
 
 /// What the contents mean; nothing where something is too wrong to go on. `contents` are those of `sources`, one for
-/// one. `complete`: nothing was lost to a syntax error or an unreadable file, so what is missing is really missing.
+/// one, but for CSV files at the end. `complete`: nothing was lost to a syntax error or an unreadable file, so what is missing is really missing.
 pub(super) fn admit(
     contents: &[Contents],
     sources: &Sources,
     complete: bool,
     environment: Option<&Environment<'_>>,
     problems: &mut Vec<Problem>,
-) -> Option<(Settings, Plan)> {
+) -> Option<Admitted> {
     let main = contents.first()?;
     let daemon = daemon(main, sources);
     let network = network(main, sources);
@@ -35,15 +51,14 @@ pub(super) fn admit(
     if let Some(environment) = environment {
         check::environment(main, &network, &apps, environment, problems);
     }
+    let people = users.people.into_map();
     let plan = Plan::new(apps.lanes(users.sessions));
     check::funding(&plan, &apps, problems);
     let log_users = main.log_users.value().copied().unwrap_or(LogUsers::Id);
-    let written =
-        hash::Written { main, daemon: &daemon, network: &network, log_users, people: &users.people };
+    let written = hash::Written { main, daemon: &daemon, network: &network, log_users, people: &people };
     let hash = hash::of(&written, &apps, &plan, sources);
-    let settings =
-        Settings { daemon, network, log_users, apps: apps.into_settings(), people: users.people, hash };
-    Some((settings, plan))
+    let settings = Settings { daemon, network, log_users, apps: apps.into_settings(), people, hash };
+    Some(Admitted { settings, plan, used: users.used })
 }
 
 fn daemon(main: &Contents, sources: &Sources) -> DaemonSettings {

@@ -11,6 +11,7 @@ use super::read::{Key, Reader, Schema, TOP_KEYS, not_built_yet};
 use super::settings::{Cloud, LogUsers, OnStop, Proxy, StartWith};
 use super::source::{FileIx, Place, Placed};
 use super::stated::Stated;
+use super::users_from::UsersFrom;
 use super::{credential, words};
 use crate::keeper::id::Guid;
 use crate::keeper::{OnRemove, Quota};
@@ -30,6 +31,7 @@ pub(super) struct Contents {
     /// There are apps, but not as apps are written.
     pub(super) apps_unread: bool,
     pub(super) users: Vec<UserEntry>,
+    pub(super) users_from: Vec<UsersFrom>,
 }
 
 /// `[daemon]`.
@@ -83,13 +85,13 @@ pub(super) struct UserEntry {
 const MAIN: Schema = Schema {
     what: "the config",
     keys: TOP_KEYS,
-    later: &["control", "http", "group", "schedule", "users_from"],
+    later: &["control", "http", "group", "schedule"],
     special: &[],
 };
 const INCLUDED: Schema = Schema {
     what: "an included file",
-    keys: &["defaults", "app", "user"],
-    later: &["group", "schedule", "users_from"],
+    keys: &["defaults", "app", "user", "users_from"],
+    later: &["group", "schedule"],
     special: &["include", "daemon", "network", "log", "control", "http"],
 };
 const DAEMON: Schema = Schema {
@@ -172,6 +174,8 @@ impl Contents {
             && (reader.is_misspelt(tree, "app") || tree.get("app").is_some_and(|app| !is_empty(app)));
         contents.users =
             reader.tables(tree, "user").iter().map(|(t, at)| UserEntry::read(reader, t, *at)).collect();
+        let users_from = reader.tables(tree, "users_from");
+        contents.users_from = users_from.iter().map(|(t, at)| UsersFrom::read(reader, t, *at)).collect();
         contents
     }
 }
@@ -292,9 +296,7 @@ impl UserEntry {
         reader.check_keys(table, &USER);
         Self {
             at,
-            id: reader.key(table, "id", |reader, value| {
-                words::guid(reader, value, "write the user's object id in Entra ID, not the sign-in name")
-            }),
+            id: reader.key(table, "id", |reader, value| words::guid(reader, value, words::USER_ID_HELP)),
             name: reader.key(table, "name", |reader, value| {
                 let at = reader.place(value);
                 let value = reader.string(value, "write the name in quotes")?;
@@ -306,14 +308,9 @@ impl UserEntry {
                 };
                 reader.strings(value, alias)
             }),
-            app: reader.key(table, "app", |reader, value| {
-                reader.string(value, "write the app's name in quotes").map(Box::from)
-            }),
+            app: reader.key(table, "app", words::app_named),
             stated: Stated::read(reader, table),
-            priority: reader.key(table, "priority", |reader, value| {
-                let number = reader.integer(value, i32::MIN.into(), i32::MAX.into())?;
-                i32::try_from(number).ok()
-            }),
+            priority: reader.key(table, "priority", words::priority),
         }
     }
 }

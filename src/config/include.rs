@@ -1,14 +1,16 @@
-//! Finds and reads the files that the main one includes.
+//! Finds and reads the files that a config names by a path or a pattern: those that the main one includes, and the
+//! CSV files of `[[users_from]]`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
 use toml::de::DeTable;
 
+use super::file::Contents;
 use super::problem::{Code, Problem};
 use super::read::{Key, Reader};
-use super::source::{Place, Placed, Source, Sources};
+use super::source::{FileIx, Place, Placed, Source, Sources, is_table};
 
 /// How many files a config may have. A provider has one for each of some hundred tenants; a pattern that matches more
 /// than this was meant otherwise.
@@ -34,28 +36,170 @@ pub(super) fn patterns(reader: &mut Reader<'_>, main: &DeTable<'_>) -> Vec<Place
     }
 }
 
+/// What a pattern is to find.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// What is left behind by editors and package managers (`x.toml~`, `x.toml.rpmnew`) and a secret that lies beside
+    /// the config are no config.
+    Toml,
+    Table,
+}
+
+impl Kind {
+    fn takes(self, path: &Path) -> bool {
+        match self {
+            Self::Toml => path.extension().is_some_and(|extension| extension == "toml"),
+            Self::Table => is_table(path),
+        }
+    }
+
+    fn read(self, path: &Path) -> Result<Source, super::source::Unreadable> {
+        match self {
+            Self::Toml => Source::read(path),
+            Self::Table => Source::read_table(path),
+        }
+    }
+
+    const fn named_at(self) -> &'static str {
+        match self {
+            Self::Toml => "included here",
+            Self::Table => "named here",
+        }
+    }
+
+    fn unreadable(self, at: Place, path: &Path, why: &str) -> Problem {
+        Problem::new(Code::Unreadable, at, format!("cannot read {}: {why}", path.display()))
+            .label(self.named_at())
+    }
+
+    fn nothing(self, at: Place, looked_for: &str) -> Problem {
+        let message = match self {
+            Self::Toml => "this include matches no file",
+            Self::Table => "this pattern matches no file: no users come from it",
+        };
+        let help = format!("looked for {looked_for}; names that begin with a dot do not match");
+        Problem::new(Code::MatchesNothing, at, message).label("nothing here").help(help)
+    }
+
+    fn wrong_name(self, code: Code, at: Place, path: &Path) -> Problem {
+        let path = path.display();
+        let (message, help) = match self {
+            Self::Toml => (
+                format!("{path} is not included: its name does not end in .toml"),
+                "name it *.toml, or include \"*.toml\"",
+            ),
+            Self::Table => (
+                format!("{path} is not read: its name does not end in .csv or .tsv"),
+                "name it *.csv; a workbook is saved as \"CSV UTF-8\"",
+            ),
+        };
+        Problem::new(code, at, message).label("matches it").help(help)
+    }
+
+    /// The files that match, by name.
+    fn find(self, directory: &Path, pattern: &Placed<Box<str>>, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+        let Some(whole) = whole(directory, &pattern.value) else {
+            let path = directory.join(pattern.value.as_ref());
+            if self.takes(&path) {
+                return vec![path];
+            }
+            problems.push(self.wrong_name(Code::WrongFile, pattern.at, &path));
+            return Vec::new();
+        };
+        let found = match glob::glob_with(&whole, MATCH) {
+            Ok(found) => found,
+            Err(error) => {
+                let problem = Problem::new(Code::Malformed, pattern.at, "this is no pattern");
+                problems.push(problem.label(error.msg));
+                return Vec::new();
+            }
+        };
+        let mut paths = Vec::new();
+        for path in found {
+            match path {
+                Ok(path) if path.is_dir() => {}
+                Ok(path) if self.takes(&path) => paths.push(path),
+                Ok(path) => problems.push(self.wrong_name(Code::NotRead, pattern.at, &path)),
+                Err(error) => {
+                    problems.push(self.unreadable(pattern.at, error.path(), &error.error().to_string()));
+                }
+            }
+        }
+        paths.sort();
+        if paths.is_empty() {
+            problems.push(self.nothing(pattern.at, &whole));
+        }
+        paths
+    }
+}
+
+/// A pattern from the root or the working directory on; nothing for what is a path and no pattern.
+fn whole(directory: &Path, text: &str) -> Option<String> {
+    is_pattern(text).then(|| {
+        if Path::new(text).is_absolute() || directory.as_os_str().is_empty() {
+            text.to_owned()
+        } else {
+            format!("{}/{text}", Pattern::escape(&directory.to_string_lossy()))
+        }
+    })
+}
+
+fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?', '['])
+}
+
 /// Reads the files that match, in the order of the patterns and of their names, each once.
 pub(super) fn read_all(patterns: &[Placed<Box<str>>], sources: &mut Sources, problems: &mut Vec<Problem>) {
     let directory = sources.main().directory().to_owned();
     let mut seen: HashSet<PathBuf> = sources.main().path().canonicalize().into_iter().collect();
     for pattern in patterns {
-        for path in matches(&directory, pattern, problems) {
+        for path in Kind::Toml.find(&directory, pattern, problems) {
             let Some(same) = canonical(&path, pattern.at, problems) else { continue };
-            if !seen.insert(same) {
-                continue;
-            }
-            if sources.count() == FILES_MAX {
-                let message = format!("more than {FILES_MAX} files are included");
-                problems
-                    .push(Problem::new(Code::Unreadable, pattern.at, message).label("the rest is not read"));
+            if seen.insert(same) && !read_one(Kind::Toml, &path, pattern.at, sources, problems) {
                 return;
-            }
-            match Source::read(&path) {
-                Ok(source) => sources.push(source),
-                Err(error) => problems.push(unreadable(pattern.at, &path, &error.to_string())),
             }
         }
     }
+}
+
+/// Reads the files that `[[users_from]]` names, each once, whoever asks for it.
+pub(super) fn read_tables(contents: &[Contents], sources: &mut Sources, problems: &mut Vec<Problem>) {
+    let mut seen: HashSet<PathBuf> = HashSet::new();
+    for entry in contents.iter().flat_map(|file| &file.users_from) {
+        let Some(pattern) = entry.file.given() else { continue };
+        let directory = sources.get(entry.at.file).directory().to_owned();
+        for path in Kind::Table.find(&directory, pattern, problems) {
+            if seen.insert(plain(&path)) && !read_one(Kind::Table, &path, pattern.at, sources, problems) {
+                return;
+            }
+        }
+    }
+}
+
+/// Says which of them are not among the files in hand. A pattern may match nothing.
+pub(super) fn check_tables(contents: &[Contents], sources: &Sources, problems: &mut Vec<Problem>) {
+    let tables = Tables::of(sources);
+    for entry in contents.iter().flat_map(|file| &file.users_from) {
+        let Some(pattern) = entry.file.given() else { continue };
+        let path = sources.get(entry.at.file).directory().join(pattern.value.as_ref());
+        if !is_pattern(&pattern.value) && !tables.exact.contains_key(&plain(&path)) {
+            problems.push(Kind::Table.unreadable(pattern.at, &path, "it is not among the files in hand"));
+        }
+    }
+}
+
+/// Reads a file. Returns whether there is room for more of them.
+fn read_one(kind: Kind, path: &Path, at: Place, sources: &mut Sources, problems: &mut Vec<Problem>) -> bool {
+    if sources.count() == FILES_MAX {
+        let message = format!("the config has more than {FILES_MAX} files");
+        problems.push(Problem::new(Code::Unreadable, at, message).label("the rest is not read"));
+        return false;
+    }
+    match kind.read(path) {
+        Ok(source) => sources.push(source),
+        Err(error) => problems.push(kind.unreadable(at, path, &error.to_string())),
+    }
+    true
 }
 
 /// The real path, so that one file is not read under two names.
@@ -64,68 +208,40 @@ fn canonical(path: &Path, at: Place, problems: &mut Vec<Problem>) -> Option<Path
         Ok(path) => Some(path),
         Err(error) => {
             let why = super::source::Unreadable::from(error).to_string();
-            problems.push(unreadable(at, path, &why));
+            problems.push(Kind::Toml.unreadable(at, path, &why));
             None
         }
     }
 }
 
-fn unreadable(at: Place, path: &Path, why: &str) -> Problem {
-    Problem::new(Code::Unreadable, at, format!("cannot read {}: {why}", path.display()))
-        .label("included here")
+/// The CSV files among the sources. What an entry asks for is found by the names alone, so that a config that was
+/// kept is the same without its directory.
+pub(super) struct Tables {
+    by_path: Vec<(PathBuf, FileIx)>,
+    exact: HashMap<PathBuf, FileIx>,
 }
 
-fn matches(directory: &Path, pattern: &Placed<Box<str>>, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
-    let text = pattern.value.as_ref();
-    if !text.contains(['*', '?', '[']) {
-        let path = directory.join(text);
-        if is_toml(&path) {
-            return vec![path];
-        }
-        problems.push(not_toml(Code::WrongFile, pattern.at, &path));
-        return Vec::new();
+impl Tables {
+    pub(super) fn of(sources: &Sources) -> Self {
+        let tables = sources.files().filter(|(_, source)| source.is_table());
+        let by_path: Vec<_> = tables.map(|(file, source)| (plain(source.path()), file)).collect();
+        let exact = by_path.iter().rev().cloned().collect();
+        Self { by_path, exact }
     }
-    let whole = if Path::new(text).is_absolute() || directory.as_os_str().is_empty() {
-        text.to_owned()
-    } else {
-        format!("{}/{text}", Pattern::escape(&directory.to_string_lossy()))
-    };
-    let found = match glob::glob_with(&whole, MATCH) {
-        Ok(found) => found,
-        Err(error) => {
-            let problem = Problem::new(Code::Malformed, pattern.at, "this is no pattern");
-            problems.push(problem.label(error.msg));
-            return Vec::new();
-        }
-    };
-    let mut paths = Vec::new();
-    for path in found {
-        match path {
-            Ok(path) if path.is_dir() => {}
-            Ok(path) if is_toml(&path) => paths.push(path),
-            Ok(path) => problems.push(not_toml(Code::IncludeNotToml, pattern.at, &path)),
-            Err(error) => problems.push(unreadable(pattern.at, error.path(), &error.error().to_string())),
-        }
+
+    /// Those that `pattern`, written in a file of `directory`, asks for.
+    pub(super) fn matching(&self, directory: &Path, pattern: &str) -> Vec<FileIx> {
+        let Some(whole) = whole(directory, pattern) else {
+            return self.exact.get(&plain(&directory.join(pattern))).copied().into_iter().collect();
+        };
+        let whole = plain(Path::new(&whole));
+        let Ok(pattern) = Pattern::new(&whole.to_string_lossy()) else { return Vec::new() };
+        let matches = |(path, _): &&(PathBuf, FileIx)| pattern.matches_path_with(path, MATCH);
+        self.by_path.iter().filter(matches).map(|(_, file)| *file).collect()
     }
-    paths.sort();
-    if paths.is_empty() {
-        problems.push(
-            Problem::new(Code::IncludeMatchesNothing, pattern.at, "this include matches no file")
-                .label("nothing here")
-                .help(format!("looked for {whole}; names that begin with a dot do not match")),
-        );
-    }
-    paths
 }
 
-/// What is left behind by editors and package managers (`x.toml~`, `x.toml.rpmnew`) and a secret that lies beside the
-/// config are no config.
-fn is_toml(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "toml")
-}
-
-fn not_toml(code: Code, at: Place, path: &Path) -> Problem {
-    Problem::new(code, at, format!("{} is not included: its name does not end in .toml", path.display()))
-        .label("matches it")
-        .help("name it *.toml, or include \"*.toml\"")
+/// Without `.` and doubled slashes, which patterns would take for names.
+fn plain(path: &Path) -> PathBuf {
+    path.components().collect()
 }

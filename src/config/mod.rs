@@ -1,11 +1,12 @@
-//! Admits: from the files that an operator writes to settings and the keeper's plan, or to problems that say what
-//! would be right. It never touches the network, and never prints.
+//! Admits: from the files that an operator writes, TOML and CSV, to settings and the keeper's plan, or to problems that
+//! say what would be right. It never touches the network, and never prints.
 //!
 //! Texts become trees (`syntax`), trees what may be written (`file`), and that the [`settings`] and the plan (`admit`).
 //! Each step collects problems (`problem`) and goes on, so that one run finds all of them.
 
 mod admit;
 mod credential;
+mod csv;
 mod file;
 mod include;
 mod problem;
@@ -16,6 +17,7 @@ pub mod settings;
 mod source;
 mod stated;
 mod syntax;
+mod users_from;
 mod words;
 
 use std::ffi::OsString;
@@ -30,7 +32,7 @@ use source::{FileIx, Source};
 use syntax::Tree;
 
 pub use problem::Problems;
-pub use source::{FILE_BYTES_MAX, Sources};
+pub use source::{FILE_BYTES_MAX, Sources, TABLE_BYTES_MAX};
 
 /// A config that was admitted.
 #[derive(Debug)]
@@ -41,7 +43,8 @@ pub struct Loaded {
     pub plan: Plan,
     /// Warnings and notes; no errors.
     pub warnings: Problems,
-    /// The files that it was read from.
+    /// The files that it was read from; of CSV files only the columns that were asked for, because nobody who is to
+    /// keep the files should have to keep the rest.
     pub sources: Sources,
 }
 
@@ -62,7 +65,7 @@ pub fn load(path: &Path, options: Options) -> Result<Loaded, Problems> {
 }
 
 /// The same from texts that are in hand: every file after the first is included, whatever the first one's `include`
-/// says. Relative names are relative to the paths that the texts came from.
+/// says, but for those whose names end in `.csv` or `.tsv`: they are there for `[[users_from]]` to find. Relative names are relative to the paths that the texts came from.
 ///
 /// # Errors
 ///
@@ -95,7 +98,7 @@ fn load_in(path: &Path, environment: Option<&Environment<'_>>) -> Result<Loaded,
     let mut reader = Reader::new(FileIx::MAIN, &mut problems);
     let patterns = include::patterns(&mut reader, &tree.table);
     include::read_all(&patterns, &mut sources, &mut problems);
-    finish(sources, tree, problems, environment)
+    finish(sources, tree, true, problems, environment)
 }
 
 fn load_sources_in(sources: Sources, environment: Option<&Environment<'_>>) -> Result<Loaded, Problems> {
@@ -103,13 +106,15 @@ fn load_sources_in(sources: Sources, environment: Option<&Environment<'_>>) -> R
     let main = sources.main().clone();
     let tree = Tree::parse(FileIx::MAIN, &main, &mut problems);
     include::patterns(&mut Reader::new(FileIx::MAIN, &mut problems), &tree.table);
-    finish(sources, tree, problems, environment)
+    finish(sources, tree, false, problems, environment)
 }
 
-/// Reads the files, the main one already parsed, and admits what they say.
+/// Reads the files, the main one already parsed, and admits what they say. `tables`: whether the CSV files are yet to
+/// be read.
 fn finish(
-    sources: Sources,
+    mut sources: Sources,
     main: Tree<'_>,
+    tables: bool,
     mut problems: Vec<Problem>,
     environment: Option<&Environment<'_>>,
 ) -> Result<Loaded, Problems> {
@@ -118,17 +123,31 @@ fn finish(
     let mut complete = main.is_sound();
     contents.push(main.read(&main_path, &mut problems));
     for (file, source) in sources.files().skip(1) {
+        if source.is_table() {
+            contents.push(file::Contents::default());
+            continue;
+        }
         let tree = Tree::parse(file, source, &mut problems);
         complete &= tree.is_sound();
         contents.push(tree.read(&main_path, &mut problems));
     }
     complete &= !contents.iter().any(|contents| contents.apps_unread);
+    if tables {
+        include::read_tables(&contents, &mut sources, &mut problems);
+    } else {
+        include::check_tables(&contents, &sources, &mut problems);
+    }
     // Where a file could not be read, too, what seems to be missing may be in it.
     complete &= !problems.iter().any(|problem| problem.code == Code::Unreadable);
     let admitted = admit::admit(&contents, &sources, complete, environment, &mut problems);
     let problems = Problems::new(sources.clone(), problems);
     match admitted {
-        Some((settings, plan)) if problems.errors() == 0 => {
+        Some(admit::Admitted { settings, plan, used }) if problems.errors() == 0 => {
+            for (file, used) in used {
+                if let Some(text) = used.only(sources.get(file).text()) {
+                    sources.replace(file, text);
+                }
+            }
             Ok(Loaded { settings, plan, warnings: problems, sources })
         }
         _ => Err(problems),

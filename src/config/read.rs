@@ -52,7 +52,8 @@ impl<T> Key<T> {
 }
 
 /// The keys that belong to no table.
-pub(super) const TOP_KEYS: &[&str] = &["include", "daemon", "network", "log", "defaults", "app", "user"];
+pub(super) const TOP_KEYS: &[&str] =
+    &["include", "daemon", "network", "log", "defaults", "app", "user", "users_from"];
 
 /// The keys that a table may have.
 pub(super) struct Schema {
@@ -122,11 +123,11 @@ impl<'p> Reader<'p> {
     }
 
     /// What a key holds, by `read`, which says what is wrong where it returns nothing.
-    pub(super) fn key<T>(
+    pub(super) fn key<'t, 'i, T>(
         &mut self,
-        table: &DeTable<'_>,
+        table: &'t DeTable<'i>,
         name: &str,
-        read: impl FnOnce(&mut Self, &Value<'_>) -> Option<T>,
+        read: impl FnOnce(&mut Self, &'t Value<'i>) -> Option<T>,
     ) -> Key<T> {
         let Some(value) = table.get(name) else {
             return if self.is_misspelt(table, name) { Key::Bad } else { Key::Absent };

@@ -8,9 +8,12 @@ use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{Mode, OFlags};
 
-/// The largest file that is read. A million users in CSV take 60 MB; what is larger was named by mistake. It also
-/// lets places be 32 bits.
+/// The largest TOML file that is read. What is larger was named by mistake.
 pub const FILE_BYTES_MAX: u64 = 64 << 20;
+
+/// The largest CSV file that is read: a million users as the Entra portal exports them, with all their columns, take
+/// about 350 MB. It also lets places be 32 bits.
+pub const TABLE_BYTES_MAX: u64 = 512 << 20;
 
 /// Every file of a config, path and text, the main one first.
 #[derive(Clone, Debug)]
@@ -25,7 +28,8 @@ impl Sources {
         Self { files: vec![Arc::new(Source::new(path.into(), text.into()))] }
     }
 
-    /// The same with one more file, as if the main one included it.
+    /// The same with one more file, as if the main one included it, or, by its name, as one that `[[users_from]]` may
+    /// ask for.
     #[must_use]
     pub fn with(mut self, path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
         self.files.push(Arc::new(Source::new(path.into(), text.into())));
@@ -58,6 +62,12 @@ impl Sources {
     pub(super) fn push(&mut self, source: Source) {
         self.files.push(Arc::new(source));
     }
+
+    /// Puts another text in the place of a file's.
+    pub(super) fn replace(&mut self, file: FileIx, text: String) {
+        let replaced = &mut self.files[file.0 as usize];
+        *replaced = Arc::new(Source::new(replaced.path.clone(), text));
+    }
 }
 
 impl From<Source> for Sources {
@@ -88,16 +98,29 @@ impl Source {
 
     /// Reads a regular file of UTF-8, at most [`FILE_BYTES_MAX`] bytes.
     pub(super) fn read(path: &Path) -> Result<Self, Unreadable> {
-        let mut bytes = Vec::new();
-        open_regular(path)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(Unreadable::TooLarge);
+        let bytes = bytes_of(path, FILE_BYTES_MAX)?;
+        Ok(Self::new(path.to_owned(), utf8(bytes).map_err(|line| Unreadable::NotUtf8 { line })?))
+    }
+
+    /// Reads a CSV file as spreadsheets write it, at most [`TABLE_BYTES_MAX`] bytes: UTF-8, or UTF-16 that says so by
+    /// its byte order mark, lines that end in any way.
+    pub(super) fn read_table(path: &Path) -> Result<Self, Unreadable> {
+        let bytes = bytes_of(path, TABLE_BYTES_MAX)?;
+        let mut text = match bytes.as_slice() {
+            [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes)?,
+            [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes)?,
+            _ if bytes.iter().take(64).any(|&b| b == 0) => return Err(Unreadable::NoTable),
+            _ => utf8(bytes).map_err(|line| Unreadable::TableNotUtf8 { line })?,
+        };
+        if text.contains('\r') && !text.contains('\n') {
+            text = text.replace('\r', "\n");
         }
-        let text = String::from_utf8(bytes).map_err(|e| {
-            let upto = &e.as_bytes()[..e.utf8_error().valid_up_to()];
-            Unreadable::NotUtf8 { line: 1 + upto.iter().filter(|&&b| b == b'\n').count() }
-        })?;
         Ok(Self::new(path.to_owned(), text))
+    }
+
+    /// Whether this is a CSV file, by its name.
+    pub(super) fn is_table(&self) -> bool {
+        is_table(&self.path)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -129,7 +152,9 @@ impl Source {
     pub(super) fn whole_lines(&self, span: Range<usize>) -> (Range<usize>, usize) {
         let (first, last) = (self.line_of(span.start), self.line_of(span.end.max(span.start)));
         let end = self.lines().get(last + 1).map_or(self.text.len(), |next| next - 1);
-        (self.lines()[first]..end, first + 1)
+        // A line of Windows' ends before its carriage return.
+        let shorter = self.text[..end].strip_suffix('\r').map_or(end, str::len);
+        (self.lines()[first]..if shorter < span.end { end } else { shorter }, first + 1)
     }
 
     fn line_of(&self, at: usize) -> usize {
@@ -143,6 +168,43 @@ impl Source {
             std::iter::once(0).chain(after_breaks).collect()
         })
     }
+}
+
+/// Whether a file of this name is read as CSV. A secret that lies beside the config is none.
+pub(super) fn is_table(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default();
+    extension.eq_ignore_ascii_case("csv") || extension.eq_ignore_ascii_case("tsv")
+}
+
+/// What is in a regular file of at most `most` bytes.
+fn bytes_of(path: &Path, most: u64) -> Result<Vec<u8>, Unreadable> {
+    let file = open_regular(path)?;
+    let length = file.metadata()?.len().min(most);
+    // One byte more, so that the end is seen without growing.
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(Unreadable::TooLarge { mib: most >> 20 });
+    }
+    Ok(bytes)
+}
+
+/// The text, or the line where it is none.
+fn utf8(bytes: Vec<u8>) -> Result<String, usize> {
+    String::from_utf8(bytes).map_err(|e| {
+        let upto = &e.as_bytes()[..e.utf8_error().valid_up_to()];
+        1 + upto.iter().filter(|&&b| b == b'\n').count()
+    })
+}
+
+fn utf16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> Result<String, Unreadable> {
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(Unreadable::NotUtf16);
+    }
+    char::decode_utf16(pairs.iter().copied().map(unit))
+        .collect::<Result<_, _>>()
+        .map_err(|_| Unreadable::NotUtf16)
 }
 
 /// Opens a regular file; a pipe or a device is refused without waiting for it.
@@ -162,10 +224,18 @@ pub(super) enum Unreadable {
     Io(#[from] io::Error),
     #[error("it is no regular file")]
     NotRegular,
-    #[error("it is larger than {} MiB", FILE_BYTES_MAX >> 20)]
-    TooLarge,
+    #[error("it is larger than {mib} MiB")]
+    TooLarge { mib: u64 },
     #[error("it is not UTF-8 (line {line})")]
     NotUtf8 { line: usize },
+    #[error("it is not UTF-8 (line {line}): save it as \"CSV UTF-8\", which Excel offers besides \"CSV\"")]
+    TableNotUtf8 { line: usize },
+    #[error("it begins as UTF-16 and does not go on so: save it as \"CSV UTF-8\"")]
+    NotUtf16,
+    #[error(
+        "it is no text: if this is a workbook or UTF-16 without a byte order mark, save it as \"CSV UTF-8\""
+    )]
+    NoTable,
 }
 
 /// What the system says, without its number.

@@ -45,13 +45,10 @@ const ONLY_READ: [&str; 16] = [
 impl Stated {
     /// Reads the three keys of `table`.
     pub(super) fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Self {
-        let word = |reader: &mut Reader<'_>, name: &str| {
-            reader.key(table, name, |reader, value| {
-                reader.string(value, "write the word in quotes").map(Box::from)
-            })
+        let mut word = |name: &str| {
+            reader.key(table, name, |reader, value| reader.string(value, "write the word in quotes"))
         };
-        let availability = word(reader, "availability");
-        let activity = word(reader, "activity");
+        let (availability, activity) = (word("availability"), word("activity"));
         Self {
             state: settle(reader, &availability, &activity),
             expiration: reader.key(table, "expiration", words::expiration),
@@ -60,16 +57,16 @@ impl Stated {
 }
 
 /// What the two keys mean together. Where they do not settle a pair, says so.
-fn settle(
+pub(super) fn settle(
     reader: &mut Reader<'_>,
-    availability: &Key<Box<str>>,
-    activity: &Key<Box<str>>,
+    availability: &Key<&str>,
+    activity: &Key<&str>,
 ) -> Key<Option<PresenceState>> {
     let state = match (availability, activity) {
         (Key::Absent, Key::Absent) => return Key::Absent,
         (Key::Bad, _) | (_, Key::Bad) => None,
         (Key::Given(availability), Key::Absent) => alone(reader, availability),
-        (Key::Absent, Key::Given(activity)) => match by_activity(&activity.value) {
+        (Key::Absent, Key::Given(activity)) => match by_activity(activity.value) {
             Some(state) => Some(Some(state)),
             None => {
                 reader.push(unknown_activity(activity, &ACTIVITIES));
@@ -86,8 +83,8 @@ fn settle(
 }
 
 /// An availability without an activity: enough for all but Busy, which stands for two.
-fn alone(reader: &mut Reader<'_>, availability: &Placed<Box<str>>) -> Option<Option<PresenceState>> {
-    let word = &availability.value;
+fn alone(reader: &mut Reader<'_>, availability: &Placed<&str>) -> Option<Option<PresenceState>> {
+    let word = availability.value;
     if word.eq_ignore_ascii_case(NONE) {
         return Some(None);
     }
@@ -107,26 +104,26 @@ fn alone(reader: &mut Reader<'_>, availability: &Placed<Box<str>>) -> Option<Opt
 
 fn both(
     reader: &mut Reader<'_>,
-    availability: &Placed<Box<str>>,
-    activity: &Placed<Box<str>>,
+    availability: &Placed<&str>,
+    activity: &Placed<&str>,
 ) -> Option<Option<PresenceState>> {
     if availability.value.eq_ignore_ascii_case(NONE) {
         let problem = Problem::new(Code::IllegalPair, activity.at, "`none` takes no activity");
         reader.push(problem.label("nothing is set").also(availability.at, "no session of ours"));
         return None;
     }
-    let activities = activities_of(&availability.value);
+    let activities = activities_of(availability.value);
     if activities.is_empty() {
         reader.push(unknown_availability(availability));
-        if !is_known(&activity.value) {
+        if !is_known(activity.value) {
             reader.push(unknown_activity(activity, &ACTIVITIES));
         }
         return None;
     }
-    if activities.iter().any(|legal| legal.eq_ignore_ascii_case(&activity.value)) {
-        return Some(by_activity(&activity.value));
+    if activities.iter().any(|legal| legal.eq_ignore_ascii_case(activity.value)) {
+        return Some(by_activity(activity.value));
     }
-    if is_known(&activity.value) {
+    if is_known(activity.value) {
         reader.push(illegal_pair(availability, activity, &activities));
     } else {
         reader.push(unknown_activity(activity, &activities));
@@ -134,11 +131,11 @@ fn both(
     None
 }
 
-fn illegal_pair(availability: &Placed<Box<str>>, activity: &Placed<Box<str>>, legal: &[&str]) -> Problem {
+fn illegal_pair(availability: &Placed<&str>, activity: &Placed<&str>, legal: &[&str]) -> Problem {
     let message = format!(
         "availability {} cannot be combined with activity {} in a session",
-        shown(&availability.value),
-        shown(&activity.value)
+        shown(availability.value),
+        shown(activity.value)
     );
     let legal: Vec<String> = legal.iter().map(|word| format!("activity = \"{word}\"")).collect();
     let pairs: Vec<String> = PresenceState::ALL.iter().map(ToString::to_string).collect();
@@ -149,9 +146,9 @@ fn illegal_pair(availability: &Placed<Box<str>>, activity: &Placed<Box<str>>, le
         .help(format!("the pairs that Graph accepts: {}", pairs.join(", ")))
 }
 
-fn unknown_availability(word: &Placed<Box<str>>) -> Problem {
-    if !is_known(&word.value) {
-        return unknown_word(word.at, "availability", &word.value, &AVAILABILITIES);
+fn unknown_availability(word: &Placed<&str>) -> Problem {
+    if !is_known(word.value) {
+        return unknown_word(word.at, "availability", word.value, &AVAILABILITIES);
     }
     let hint = if word.value.eq_ignore_ascii_case("Offline") {
         "use \"none\": without any session a user is shown as Offline".to_owned()
@@ -161,22 +158,22 @@ fn unknown_availability(word: &Placed<Box<str>>) -> Problem {
     Problem::new(
         Code::UnknownWord,
         word.at,
-        format!("a session cannot show availability {}", shown(&word.value)),
+        format!("a session cannot show availability {}", shown(word.value)),
     )
     .label("not supported by setPresence")
     .help(hint)
 }
 
-fn unknown_activity(word: &Placed<Box<str>>, legal: &[&str]) -> Problem {
-    if is_known(&word.value) {
-        let message = format!("a session cannot show activity {}", shown(&word.value));
+fn unknown_activity(word: &Placed<&str>, legal: &[&str]) -> Problem {
+    if is_known(word.value) {
+        let message = format!("a session cannot show activity {}", shown(word.value));
         let problem = Problem::new(Code::UnknownWord, word.at, message).label("not supported by setPresence");
         return problem.help(format!("one of: {}", legal.join(", ")));
     }
     // The nearest word of all is the better guess; the legal ones are named below it.
-    match did_you_mean(&word.value, legal) {
-        Some(_) => unknown_word(word.at, "activity", &word.value, legal),
-        None => unknown_word(word.at, "activity", &word.value, &ACTIVITIES),
+    match did_you_mean(word.value, legal) {
+        Some(_) => unknown_word(word.at, "activity", word.value, legal),
+        None => unknown_word(word.at, "activity", word.value, &ACTIVITIES),
     }
 }
 

@@ -4,6 +4,7 @@ mod environment;
 mod gallery;
 mod meaning;
 mod secrecy;
+mod users_from;
 
 use std::path::{Path, PathBuf};
 

@@ -21,13 +21,20 @@ const NAME_CHARS_MAX: usize = 256;
 /// The longest app name: it becomes part of file names and metrics.
 const APP_NAME_CHARS_MAX: usize = 64;
 
+/// Which GUID a user's is.
+pub(super) const USER_ID_HELP: &str = "write the user's object id in Entra ID, not the sign-in name";
+
 /// A GUID; `help` says which one is meant.
 pub(super) fn guid(reader: &mut Reader<'_>, value: &Value<'_>, help: &str) -> Option<Guid> {
-    let text = reader.string(value, help)?;
-    let guid = text.parse();
+    let text = Placed { value: reader.string(value, help)?, at: reader.place(value) };
+    guid_in(reader, text, help)
+}
+
+/// The same from a text.
+pub(super) fn guid_in(reader: &mut Reader<'_>, text: Placed<&str>, help: &str) -> Option<Guid> {
+    let guid = text.value.parse();
     if guid.is_err() {
-        let problem =
-            Problem::new(Code::NotAGuid, reader.place(value), format!("{} is no GUID", shown(text)));
+        let problem = Problem::new(Code::NotAGuid, text.at, format!("{} is no GUID", shown(text.value)));
         reader.push(problem.label("32 hexadecimal digits as 8-4-4-4-12 are needed").help(help));
     }
     guid.ok()
@@ -40,7 +47,8 @@ pub(super) fn duration(
     bounds: std::ops::RangeInclusive<Duration>,
     named: &str,
 ) -> Option<Duration> {
-    let duration = signed_duration(reader, value)?;
+    let text = Placed { value: reader.string(value, DURATION_HELP)?, at: reader.place(value) };
+    let duration = signed_duration(reader, text)?;
     let within = Duration::try_from(duration).ok().filter(|d| bounds.contains(d));
     if within.is_none() {
         let problem = Problem::new(Code::OutOfRange, reader.place(value), "duration is out of range");
@@ -51,19 +59,24 @@ pub(super) fn duration(
 
 /// How long a session lives: whole minutes, 5 to 240.
 pub(super) fn expiration(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Expiration> {
-    let duration = signed_duration(reader, value)?;
+    let text = Placed { value: reader.string(value, DURATION_HELP)?, at: reader.place(value) };
+    expiration_in(reader, text)
+}
+
+/// The same from a text.
+pub(super) fn expiration_in(reader: &mut Reader<'_>, text: Placed<&str>) -> Option<Expiration> {
+    let duration = signed_duration(reader, text)?;
     let minutes = duration.as_secs() / 60;
     let whole = duration == SignedDuration::from_mins(minutes);
     let expiration = u64::try_from(minutes).ok().and_then(Expiration::from_minutes);
     match expiration {
         Some(expiration) if whole => return Some(expiration),
         Some(_) => {
-            let problem =
-                Problem::new(Code::OutOfRange, reader.place(value), "expiration is not in whole minutes");
+            let problem = Problem::new(Code::OutOfRange, text.at, "expiration is not in whole minutes");
             reader.push(problem.label("whole minutes, 5 to 240"));
         }
         None => {
-            let problem = Problem::new(Code::OutOfRange, reader.place(value), "expiration is out of range");
+            let problem = Problem::new(Code::OutOfRange, text.at, "expiration is out of range");
             let minutes = if whole { format!("{minutes} minutes; ") } else { String::new() };
             reader.push(problem.label(format!("{minutes}Graph accepts PT5M to PT4H (5 to 240 minutes)")));
         }
@@ -71,16 +84,33 @@ pub(super) fn expiration(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<E
     None
 }
 
-fn signed_duration(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<SignedDuration> {
-    const HELP: &str = "write a duration as \"90m\", \"1h 30m\" or \"PT1H30M\"";
-    let text = reader.string(value, HELP)?;
-    let read = text.parse::<Span>().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
+const DURATION_HELP: &str = "write a duration as \"90m\", \"1h 30m\" or \"PT1H30M\"";
+
+fn signed_duration(reader: &mut Reader<'_>, text: Placed<&str>) -> Option<SignedDuration> {
+    let span = text.value.parse::<Span>();
+    let read = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()));
     if read.is_err() {
-        let problem =
-            Problem::new(Code::Malformed, reader.place(value), format!("{} is no duration", shown(text)));
-        reader.push(problem.label("cannot be read").help(HELP));
+        let problem = Problem::new(Code::Malformed, text.at, format!("{} is no duration", shown(text.value)));
+        reader.push(problem.label("cannot be read").help(DURATION_HELP));
     }
     read.ok()
+}
+
+/// Who is funded first.
+pub(super) fn priority(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<i32> {
+    let number = reader.integer(value, i32::MIN.into(), i32::MAX.into())?;
+    i32::try_from(number).ok()
+}
+
+/// The same from a text.
+pub(super) fn priority_in(reader: &mut Reader<'_>, text: Placed<&str>) -> Option<i32> {
+    let number = text.value.parse();
+    if number.is_err() {
+        let message = format!("{} is no priority", shown(text.value));
+        let problem = Problem::new(Code::Malformed, text.at, message);
+        reader.push(problem.label(format!("a whole number, {} to {}", i32::MIN, i32::MAX)));
+    }
+    number.ok()
 }
 
 /// A share in whole percent, `"0%"` to `"100%"`.
@@ -111,8 +141,18 @@ pub(super) fn app_name(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Box
     legal.then(|| text.into())
 }
 
+/// The app that a user names.
+pub(super) fn app_named(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Box<str>> {
+    reader.string(value, "write the app's name in quotes").map(Box::from)
+}
+
 /// What a person is called: a name or an alias.
 pub(super) fn person_name(reader: &mut Reader<'_>, text: Placed<&str>) -> Option<Box<str>> {
+    is_person_name(reader, text).then(|| text.value.into())
+}
+
+/// Whether a person may be called so; says why not.
+pub(super) fn is_person_name(reader: &mut Reader<'_>, text: Placed<&str>) -> bool {
     let Placed { value: text, at } = text;
     let legal = !text.trim().is_empty()
         && text.trim() == text
@@ -122,7 +162,7 @@ pub(super) fn person_name(reader: &mut Reader<'_>, text: Placed<&str>) -> Option
         let problem = Problem::new(Code::BadName, at, "this cannot be a name");
         reader.push(problem.label("1 to 256 characters, no space at its ends, no control characters"));
     }
-    legal.then(|| text.into())
+    legal
 }
 
 /// A path as it is written, `~` and variables not expanded.

@@ -34,8 +34,9 @@ pub(super) fn of(written: &Written<'_>, apps: &Apps, plan: &Plan, sources: &Sour
     canon.settings(written);
     canon.apps(apps, sources);
     canon.sessions(plan);
-    let mut people: Vec<_> = written.people.iter().collect();
-    people.sort_unstable_by_key(|(id, _)| **id);
+    // With the ids beside each other: they may be a million.
+    let mut people: Vec<_> = written.people.iter().map(|(id, person)| (*id, person)).collect();
+    people.sort_unstable_by_key(|(id, _)| *id);
     canon.number(people.len() as u64);
     for (id, person) in people {
         canon.bytes(id.as_bytes());

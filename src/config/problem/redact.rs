@@ -24,12 +24,17 @@ pub(super) fn redacted(text: &str) -> Cow<'_, str> {
     cover(text, covered)
 }
 
+/// The same of rows of a CSV file, where no key says what is a secret.
+pub(super) fn redacted_rows(text: &str) -> Cow<'_, str> {
+    let mut covered = Vec::new();
+    anywhere(text, &mut covered);
+    cover(text, covered)
+}
+
 /// A value as it may appear in a message: in back-ticks, in one line, not too long, and covered like the text.
 pub(in crate::config) fn shown(value: &str) -> String {
     const LONGEST: usize = 60;
-    let mut covered = Vec::new();
-    anywhere(value, &mut covered);
-    let value = cover(value, covered);
+    let value = redacted_rows(value);
     let mut text: String = value.chars().take(LONGEST).flat_map(escaped).collect();
     if value.chars().nth(LONGEST).is_some() {
         text.push('…');

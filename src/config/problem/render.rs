@@ -8,7 +8,7 @@ use std::ops::Range;
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
 
-use super::redact::redacted;
+use super::redact::{redacted, redacted_rows};
 use super::{At, Problem, Problems, Severity};
 use crate::config::source::{FileIx, Place};
 
@@ -28,8 +28,10 @@ impl Problems {
         let mut out = String::new();
         for problem in &self.found {
             for place in problem.places() {
-                let text = || redacted(self.sources.get(place.file).text());
-                texts.entry(place.file).or_insert_with(text);
+                let source = self.sources.get(place.file);
+                if !source.is_table() {
+                    texts.entry(place.file).or_insert_with(|| redacted(source.text()));
+                }
             }
             out.push_str(&renderer.render(&[self.group(problem, &texts)]));
             out.push_str("\n\n");
@@ -136,7 +138,12 @@ impl Problems {
                 let annotation: Annotation<'_> = kind.span(span);
                 if label.is_empty() { annotation } else { annotation.label(label) }
             });
-            let snippet = Snippet::source(&texts[&piece.file][bytes.clone()])
+            // Of a table only the rows that are shown are looked through; it may have millions.
+            let shown = match texts.get(&piece.file) {
+                Some(text) => Cow::Borrowed(&text[bytes.clone()]),
+                None => redacted_rows(&source.text()[bytes.clone()]),
+            };
+            let snippet = Snippet::source(shown)
                 .line_start(line)
                 .path(source.path().display().to_string())
                 .annotations(annotations);

@@ -6,17 +6,17 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 /// A directory with a config in it.
-struct Site {
-    dir: tempfile::TempDir,
+pub(super) struct Site {
+    pub(super) dir: tempfile::TempDir,
 }
 
 impl Site {
-    fn new(main: &str) -> Self {
+    pub(super) fn new(main: &str) -> Self {
         let site = Self { dir: tempfile::tempdir().unwrap() };
         site.file("config.toml", main)
     }
 
-    fn file(self, name: &str, text: impl AsRef<[u8]>) -> Self {
+    pub(super) fn file(self, name: &str, text: impl AsRef<[u8]>) -> Self {
         let path = self.dir.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
@@ -29,12 +29,12 @@ impl Site {
         self
     }
 
-    fn load(&self, environment: Option<&Environment<'_>>) -> Result<Loaded, Problems> {
+    pub(super) fn load(&self, environment: Option<&Environment<'_>>) -> Result<Loaded, Problems> {
         load_in(&self.dir.path().join("config.toml"), environment)
     }
 
     /// What is said, with the directory taken out of it.
-    fn said(&self, environment: Option<&Environment<'_>>) -> String {
+    pub(super) fn said(&self, environment: Option<&Environment<'_>>) -> String {
         let text = problems(self.load(environment)).render(false);
         text.replace(&format!("{}/", self.dir.path().display()), "")
     }

@@ -1,0 +1,150 @@
+//! `[[users_from]]` as it is written: which CSV files, what their columns are called, and what their users have in
+//! common.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{Code, Problem};
+use super::read::{Key, Reader, Schema};
+use super::source::{Place, Placed};
+use super::stated::Stated;
+use super::words;
+
+/// `[[users_from]]`.
+pub(super) struct UsersFrom {
+    /// Its header.
+    pub(super) at: Place,
+    /// A path or a pattern.
+    pub(super) file: Key<Box<str>>,
+    /// Which settings are columns of the files. The id is one, unless `columns` is wrong.
+    pub(super) columns: Vec<Column>,
+    pub(super) app: Key<Box<str>>,
+    pub(super) stated: Stated,
+    pub(super) priority: Key<i32>,
+}
+
+/// A setting that each row has for itself.
+pub(super) struct Column {
+    pub(super) field: Field,
+    /// What the header calls it.
+    pub(super) name: Placed<Box<str>>,
+}
+
+/// The settings of a user.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Field {
+    Id,
+    Name,
+    Aliases,
+    App,
+    Availability,
+    Activity,
+    Expiration,
+    Priority,
+}
+
+impl Field {
+    pub(super) const COUNT: usize = Self::ALL.len();
+    const ALL: [Self; 8] = [
+        Self::Id,
+        Self::Name,
+        Self::Aliases,
+        Self::App,
+        Self::Availability,
+        Self::Activity,
+        Self::Expiration,
+        Self::Priority,
+    ];
+
+    const fn key(self) -> &'static str {
+        COLUMNS.keys[self as usize]
+    }
+}
+
+/// What the column of the ids is called where `columns` does not say. It is the name in Entra ID's exports.
+const ID_COLUMN: &str = "id";
+
+const USERS_FROM: Schema = Schema {
+    what: "[[users_from]]",
+    keys: &["file", "columns", "app", "availability", "activity", "expiration", "priority"],
+    later: &[],
+    special: &["id", "name", "aliases"],
+};
+const COLUMNS: Schema = Schema {
+    what: "columns",
+    keys: &["id", "name", "aliases", "app", "availability", "activity", "expiration", "priority"],
+    later: &[],
+    special: &[],
+};
+
+impl UsersFrom {
+    /// Whether each row has this setting for itself.
+    pub(super) fn has(&self, field: Field) -> bool {
+        self.columns.iter().any(|column| column.field == field)
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, at: Place) -> Self {
+        reader.check_keys(table, &USERS_FROM);
+        for key in table.keys().filter(|key| USERS_FROM.special.contains(&key.get_ref().as_ref())) {
+            let (name, at) = (key.get_ref(), reader.place(key));
+            let problem = Problem::new(Code::UnknownKey, at, format!("`{name}` differs from user to user"));
+            let help = format!("say which column it is: columns = {{ {name} = \"...\" }}");
+            reader.push(problem.label("not a key of [[users_from]]").help(help));
+        }
+        let file = reader.key(table, "file", words::path);
+        if file.is_absent() {
+            let problem = Problem::new(Code::MissingKey, at, "this [[users_from]] has no `file`");
+            reader.push(problem.help("write a path, or a pattern such as \"users.d/*.csv\""));
+        }
+        let columns = match reader.key(table, "columns", columns) {
+            Key::Given(columns) => with_id(columns.value, columns.at),
+            Key::Absent => with_id(Vec::new(), at),
+            Key::Bad => Vec::new(),
+        };
+        Self {
+            at,
+            file,
+            columns,
+            app: reader.key(table, "app", words::app_named),
+            stated: Stated::read(reader, table),
+            priority: reader.key(table, "priority", words::priority),
+        }
+    }
+}
+
+/// `{ id = "id", name = "displayName" }`.
+fn columns(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Vec<Column>> {
+    const HELP: &str = "write it as { id = \"id\", name = \"displayName\" }";
+    let Some(table) = value.get_ref().as_table() else {
+        reader.wrong_type(value, "a table", Some(HELP));
+        return None;
+    };
+    reader.check_keys(table, &COLUMNS);
+    let mut columns = Vec::new();
+    let mut sound = table.keys().all(|key| COLUMNS.keys.contains(&key.get_ref().as_ref()));
+    for field in Field::ALL {
+        let name = reader.key(table, field.key(), |reader, value| {
+            let name =
+                reader.string(value, "write the column's name in quotes, as the header has it")?.trim();
+            if name.is_empty() {
+                let problem = Problem::new(Code::Malformed, reader.place(value), "a column's name is needed");
+                reader.push(problem.help("leave the key out if there is no such column"));
+            }
+            (!name.is_empty()).then(|| Box::from(name))
+        });
+        match name {
+            Key::Given(name) => columns.push(Column { field, name }),
+            Key::Absent => {}
+            Key::Bad => sound = false,
+        }
+    }
+    sound.then_some(columns)
+}
+
+fn with_id(mut columns: Vec<Column>, at: Place) -> Vec<Column> {
+    if columns.iter().all(|column| column.field != Field::Id) {
+        let name = Placed { value: ID_COLUMN.into(), at };
+        columns.insert(0, Column { field: Field::Id, name });
+    }
+    columns
+}
