@@ -22,6 +22,7 @@ mod exits;
 mod faults;
 mod full_lane;
 mod logs;
+mod million;
 mod network;
 mod plan;
 mod refusals;
