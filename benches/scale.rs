@@ -9,17 +9,14 @@
     reason = "not shipped"
 )]
 
-use std::collections::VecDeque;
-use std::hint::black_box;
+mod harness;
+
 use std::time::{Duration, Instant};
 
-use presenced::keeper::id::{Guid, LaneKey, SessionIx};
-use presenced::keeper::{
-    Expiration, Input, Keeper, LaneHead, LanePlan, MonoTime, OnRemove, Outcome, Output, Plan, PresenceState,
-    Quota, SessionPlan, TokenAnswer, Wish, diff,
-};
+use harness::Run;
+use presenced::keeper::id::{Guid, LaneKey};
+use presenced::keeper::{Expiration, LaneHead, LanePlan, Plan, PresenceState, Quota, SessionPlan, Wish};
 
-const LATENCY: Duration = Duration::from_millis(150);
 const LANES: usize = 223;
 const SESSIONS: usize = 13_453;
 /// Of the sessions that a reload changes, one in so many.
@@ -33,7 +30,7 @@ fn main() {
     println!("the plan alone: {:.0} MiB, made in {:.1} s", plan_mib, began.elapsed().as_secs_f64());
 
     let mut run = Run::new();
-    let (took, longest) = run.take(&Plan::default(), &first);
+    let (took, longest) = take(&mut run, &Plan::default(), &first);
     println!("taken in {took:.1} s, no step longer than {longest:.1} ms");
     run.until(Duration::from_secs(600));
     let rest = resident();
@@ -49,7 +46,7 @@ fn main() {
     let began = Instant::now();
     let next = plan(PresenceState::InACall);
     println!("the next plan made in {:.1} s", began.elapsed().as_secs_f64());
-    let (took, longest) = run.take(&first, &next);
+    let (took, longest) = take(&mut run, &first, &next);
     println!(
         "a reload that changes 1 in {CHANGED}: compared and taken in {took:.1} s, no step longer than \
          {longest:.1} ms; {:.0} MiB with both plans, peak {:.0} MiB",
@@ -79,84 +76,19 @@ fn plan(state: PresenceState) -> Plan {
     Plan::new((0..LANES).map(lane).collect())
 }
 
-struct Run {
-    keeper: Keeper,
-    answers: VecDeque<(MonoTime, SessionIx)>,
-    now: MonoTime,
-    wake: MonoTime,
-    sent: u64,
-    taken: bool,
-}
-
-impl Run {
-    fn new() -> Self {
-        let now = MonoTime::from_secs(100_000);
-        Self { keeper: Keeper::new(), answers: VecDeque::new(), now, wake: now, sent: 0, taken: false }
-    }
-
-    /// Takes a plan; returns how long that took in seconds, and the longest step between two looks at what waits, in
-    /// milliseconds.
-    fn take(&mut self, old: &Plan, new: &Plan) -> (f64, f64) {
-        let began = Instant::now();
-        let change = Box::new(diff(old, new));
-        let compared = began.elapsed();
-        let mut longest = Duration::ZERO;
-        self.taken = false;
-        self.feed(Input::Plan { diff: change, on_remove: OnRemove::Clear });
-        while !self.taken {
-            let step = Instant::now();
-            self.feed(Input::Wake);
-            longest = longest.max(step.elapsed());
+/// Takes a plan; returns how long that took in seconds, comparing included, and the longest step between two looks at
+/// what waits, in milliseconds.
+fn take(run: &mut Run, old: &Plan, new: &Plan) -> (f64, f64) {
+    let began = Instant::now();
+    let (mut last, mut longest, mut compared) = (began, Duration::ZERO, None);
+    run.take(old, new, || {
+        // Comparing is done on a thread of its own.
+        if compared.replace(()).is_some() {
+            longest = longest.max(last.elapsed());
         }
-        println!("compared in {:.1} s", compared.as_secs_f64());
-        (began.elapsed().as_secs_f64(), longest.as_secs_f64() * 1e3)
-    }
-
-    fn until(&mut self, span: Duration) {
-        let end = self.now + span;
-        while self.now < end {
-            match self.answers.front() {
-                Some(&(at, session)) if at <= self.wake => {
-                    self.answers.pop_front();
-                    self.now = self.now.max(at);
-                    self.feed(Input::Answered { session, outcome: Outcome::Granted });
-                }
-                _ => {
-                    self.now = self.now.max(self.wake);
-                    self.feed(Input::Wake);
-                }
-            }
-        }
-    }
-
-    fn feed(&mut self, input: Input) {
-        self.keeper.handle(input, self.now);
-        loop {
-            match self.keeper.poll_output() {
-                Output::Send(request) => {
-                    self.sent += 1;
-                    self.answers.push_back((self.now + LATENCY, request.session));
-                }
-                Output::FetchToken { lane, .. } => {
-                    let lifetime = Duration::from_secs(86_400);
-                    let answer = TokenAnswer::Granted { lifetime, refresh_in: None };
-                    self.keeper.handle(Input::Token { lane, answer }, self.now);
-                }
-                Output::Sleep { until, .. } => {
-                    self.wake = until;
-                    return;
-                }
-                Output::Event(presenced::keeper::Event::PlanApplied(_)) => self.taken = true,
-                other => {
-                    black_box(other);
-                }
-            }
-        }
-    }
-
-    fn lapses(&mut self) -> u64 {
-        self.keeper.snapshot(self.now).lanes.iter().map(|lane| lane.lapses).sum()
-    }
+        last = Instant::now();
+    });
+    (began.elapsed().as_secs_f64(), longest.as_secs_f64() * 1e3)
 }
 
 /// What this process holds in memory, in MiB.
