@@ -15,6 +15,7 @@ mod site;
 mod tunnel;
 
 // The tests.
+mod batch;
 mod contract;
 mod demo;
 mod exits;
