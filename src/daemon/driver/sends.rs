@@ -139,3 +139,45 @@ fn is_patient(request: &Request, session: &SessionView, now: MonoTime) -> bool {
 const fn lost() -> Outcome {
     Outcome::Lost { loss: Loss::Transport, retry_after: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keeper::id::{Generation, Guid, SessionIx};
+    use crate::keeper::{Expiration, PresenceState, Wish};
+
+    const NOW: MonoTime = MonoTime::from_secs(1_000);
+
+    #[test]
+    fn only_renewals_in_good_time_wait_for_others() {
+        let wish = Wish { state: PresenceState::Available, expiration: Expiration::MAX };
+        let renewal = Request {
+            session: SessionIx::FIRST,
+            user: Guid::from_u128(1),
+            call: Call::Set(wish),
+            generation: Generation(1),
+            deadline: NOW + Duration::from_secs(2),
+        };
+        let held = SessionView {
+            session: SessionIx::FIRST,
+            user: renewal.user,
+            wish: Some(wish),
+            granted: Some(wish.state),
+            lapses_at: Some(NOW + Duration::from_secs(10)),
+            phase: Phase::Held,
+            renewals: 0,
+        };
+        assert!(is_patient(&renewal, &held, NOW), "as in a full lane");
+        let close = SessionView { lapses_at: Some(NOW + Duration::from_secs(5)), ..held.clone() };
+        assert!(!is_patient(&renewal, &close, NOW), "its lapse is near");
+        let late = Request { deadline: NOW + Duration::from_secs(1), ..renewal };
+        assert!(!is_patient(&late, &held, NOW), "its time is short");
+        let change = SessionView { granted: Some(PresenceState::Away), ..held.clone() };
+        assert!(!is_patient(&renewal, &change, NOW), "an operator waits");
+        let first = SessionView { granted: None, lapses_at: None, phase: Phase::Pending, ..held.clone() };
+        assert!(!is_patient(&renewal, &first, NOW), "someone waits to be seen");
+        let lapsed = SessionView { phase: Phase::Lapsed, ..held.clone() };
+        assert!(!is_patient(&renewal, &lapsed, NOW), "it is late already");
+        assert!(!is_patient(&Request { call: Call::Clear, ..renewal }, &held, NOW), "a user is removed");
+    }
+}
