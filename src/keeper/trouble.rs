@@ -31,8 +31,9 @@ pub(super) struct Standing {
     state: State,
     /// The request that is the probe, while it is in flight.
     probe: Option<Slot>,
-    /// Lost answers since the last other one.
+    /// Lost answers since the last other one; those of one moment are one.
     losses: u32,
+    lost_at: Option<MonoTime>,
     /// 429s since the last grant.
     throttles: u32,
     /// Different users refused on the token at hand.
@@ -66,6 +67,7 @@ impl Default for Standing {
             state: State::Open,
             probe: None,
             losses: 0,
+            lost_at: None,
             throttles: 0,
             refused: Vec::new(),
             sent: Sent::default(),
@@ -139,9 +141,12 @@ impl Standing {
         }
     }
 
-    /// An answer was lost. Returns the trouble if this one turned the lane to probes.
+    /// An answer was lost. Returns the trouble if this one turned the lane to probes. Answers that are lost at one and
+    /// the same moment were in one exchange, and say no more than one of them.
     pub(super) fn lost(&mut self, loss: Loss, probe: bool, now: MonoTime, normal: f64) -> Option<Trouble> {
-        self.losses = self.losses.saturating_add(1);
+        if self.lost_at.replace(now) != Some(now) || self.losses == 0 {
+            self.losses = self.losses.saturating_add(1);
+        }
         match &mut self.state {
             State::Open if self.losses >= LOSSES_IN_A_ROW => {
                 self.state = State::Probing { next: now + PROBE_FIRST, tries: 0 };
@@ -313,7 +318,7 @@ mod tests {
         let mut standing = Standing::default();
         for n in 0..5 {
             standing.sent(SLOT, at(0));
-            let trouble = standing.lost(Loss::Transport, false, at(0), normal);
+            let trouble = standing.lost(Loss::Transport, false, at(0) + Duration::from_millis(n), normal);
             assert_eq!(trouble.is_some(), n == 4, "the fifth in a row");
         }
         standing

@@ -136,6 +136,31 @@ fn the_checkpoint_lets_nothing_wrong_pass() {
     ] {
         assert!(check(method, path, body.clone()).is_err(), "{method} {path} {body}");
     }
+    let item = |id: &str, change: &dyn Fn(&mut Value)| {
+        let mut item = json!({"id": id, "method": "POST", "url": &set[5..],
+            "headers": {"Content-Type": "application/json"}, "body": good.clone()});
+        change(&mut item);
+        item
+    };
+    let batch = |items: Vec<Value>| check("POST", "/v1.0/$batch", json!({ "requests": items }));
+    let two = |change: &dyn Fn(&mut Value)| batch(vec![item("0", &|_| {}), item("1", change)]);
+    two(&|_| {}).unwrap();
+    let changes: [&dyn Fn(&mut Value); 9] = [
+        &|item| item["id"] = "0".into(),
+        &|item| item["id"] = 1.into(),
+        &|item| item["method"] = "GET".into(),
+        &|item| item["url"] = set.clone().into(),
+        &|item| item["url"] = "/$batch".into(),
+        &|item| item["headers"] = json!({}),
+        &|item| item["dependsOn"] = json!(["0"]),
+        &|item| item["body"]["activity"] = "InAMeeting".into(),
+        &|item| item["body"]["expirationDuration"] = "PT5H".into(),
+    ];
+    for (at, change) in changes.into_iter().enumerate() {
+        assert!(two(change).is_err(), "change {at}");
+    }
+    assert!(batch((0..21).map(|id| item(&id.to_string(), &|_| {})).collect()).is_err());
+
     for header in ["authorization", "content-type", "client-request-id", "user-agent"] {
         let (mut head, body) = request("POST", &set, &good);
         head.headers.remove(header);

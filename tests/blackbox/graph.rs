@@ -1,6 +1,6 @@
 //! Microsoft's description of the calls, and a checkpoint before the sandbox that holds every request to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -56,37 +56,66 @@ impl Contract {
     /// Which call a request is, or what is wrong with it.
     pub fn check(&self, head: &Parts, body: &[u8]) -> Result<&str, String> {
         let path = head.uri.path().strip_prefix("/v1.0").ok_or("a path without /v1.0")?;
-        let method = head.method.as_str();
-        let call = self
-            .calls
-            .iter()
-            .find(|call| call.method == method.to_ascii_lowercase() && matches(&call.path, path))
-            .ok_or_else(|| format!("no such call: {method} {path}"))?;
+        let call = self.call(head.method.as_str(), path)?;
         if let Some(query) = head.uri.query() {
             return Err(format!("a query, {query}, that the call does not have"));
         }
         check_headers(&head.headers)?;
         let body: Value = serde_json::from_slice(body).map_err(|error| format!("no JSON: {error}"))?;
-        if let Some(error) = call.body.iter_errors(&body).next() {
-            return Err(format!("{path}: {error}: {body}"));
-        }
-        let word = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
-        if !call.pairs.is_empty() && !call.pairs.contains(&(word("availability"), word("activity"))) {
-            return Err(format!("no pair: {body}"));
-        }
-        if let Some(allowed) = &call.expiration
-            && !word("expirationDuration").parse().is_ok_and(|asked| allowed.contains(&asked))
-        {
-            return Err(format!("no expiration that is granted: {body}"));
-        }
-        if word("sessionId") != client_id(0) {
-            return Err(format!("the session is not the app's: {body}"));
+        call.check(path, &body)?;
+        if call.path == "/$batch" {
+            self.check_items(&body)?;
         }
         Ok(&call.path)
+    }
+
+    /// Each item of a batch as if it came alone.
+    fn check_items(&self, body: &Value) -> Result<(), String> {
+        let items = body["requests"].as_array().ok_or("a batch without requests")?;
+        let mut ids = BTreeSet::new();
+        for item in items {
+            let text = |key: &str| item[key].as_str().unwrap_or_default();
+            let call = self.call(text("method"), text("url"))?;
+            if call.path == "/$batch" {
+                return Err("a batch in a batch".to_owned());
+            }
+            if item["headers"]["Content-Type"] != "application/json" {
+                return Err(format!("a body without its type: {item}"));
+            }
+            if item.get("dependsOn").is_some() || !ids.insert(text("id").to_ascii_lowercase()) {
+                return Err(format!("not on its own: {item}"));
+            }
+            call.check(text("url"), &item["body"])?;
+        }
+        if items.len() < 2 { Err("a batch of nothing to speak of".to_owned()) } else { Ok(()) }
+    }
+
+    fn call(&self, method: &str, path: &str) -> Result<&Call, String> {
+        let is = |call: &&Call| call.method == method.to_ascii_lowercase() && matches(&call.path, path);
+        self.calls.iter().find(is).ok_or_else(|| format!("no such call: {method} {path}"))
     }
 }
 
 impl Call {
+    fn check(&self, path: &str, body: &Value) -> Result<(), String> {
+        if let Some(error) = self.body.iter_errors(body).next() {
+            return Err(format!("{path}: {error}: {body}"));
+        }
+        let word = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
+        if !self.pairs.is_empty() && !self.pairs.contains(&(word("availability"), word("activity"))) {
+            return Err(format!("no pair: {body}"));
+        }
+        if let Some(allowed) = &self.expiration
+            && !word("expirationDuration").parse().is_ok_and(|asked| allowed.contains(&asked))
+        {
+            return Err(format!("no expiration that is granted: {body}"));
+        }
+        if self.path != "/$batch" && word("sessionId") != client_id(0) {
+            return Err(format!("the session is not the app's: {body}"));
+        }
+        Ok(())
+    }
+
     fn of(path: &str, method: &str, operation: &Value) -> Self {
         let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
         let strings = |pair: &Value| Some((pair[0].as_str()?.to_owned(), pair[1].as_str()?.to_owned()));
@@ -157,11 +186,23 @@ pub struct Seen {
     pub wrong: Vec<String>,
 }
 
+/// What becomes of batches.
+#[derive(Clone, Copy)]
+pub enum Batches {
+    /// They are passed on.
+    Pass,
+    /// So many are passed on, and their answers lost.
+    Lose(u32),
+    /// There is no such path.
+    Refuse,
+}
+
 /// A server that looks at each request, and passes it on.
 pub struct Checkpoint {
     /// Its root.
     pub url: String,
     seen: Arc<Mutex<Seen>>,
+    batches: Arc<Mutex<Batches>>,
     _serving: JoinSet<()>,
 }
 
@@ -170,6 +211,7 @@ struct Post {
     behind: String,
     http: reqwest::Client,
     seen: Arc<Mutex<Seen>>,
+    batches: Arc<Mutex<Batches>>,
 }
 
 impl Checkpoint {
@@ -178,16 +220,28 @@ impl Checkpoint {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Seen::default()));
+        let batches = Arc::new(Mutex::new(Batches::Pass));
         let post = Post {
             contract: Contract::read(),
             behind: behind.to_owned(),
             http: http(),
             seen: Arc::clone(&seen),
+            batches: Arc::clone(&batches),
         };
         let router = Router::new().fallback(pass).with_state(Arc::new(post));
         let mut serving = JoinSet::new();
         serving.spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, seen, _serving: serving }
+        Self { url, seen, batches, _serving: serving }
+    }
+
+    /// From here on this becomes of batches.
+    pub fn batches(&self, batches: Batches) {
+        *self.batches.lock().unwrap() = batches;
+    }
+
+    /// Whether it has lost as many as it was to lose.
+    pub fn has_lost_all(&self) -> bool {
+        matches!(*self.batches.lock().unwrap(), Batches::Lose(0))
     }
 
     /// What has come past since the last time that this was asked.
@@ -206,6 +260,15 @@ async fn pass(State(post): State<Arc<Post>>, request: Request) -> Response<Body>
             Err(wrong) => seen.wrong.push(wrong),
         }
     }
+    let is_batch = head.uri.path() == "/v1.0/$batch";
+    let lost = match &mut *post.batches.lock().unwrap() {
+        Batches::Refuse if is_batch => return Response::builder().status(404).body(Body::empty()).unwrap(),
+        Batches::Lose(left @ 1..) if is_batch => {
+            *left -= 1;
+            true
+        }
+        Batches::Pass | Batches::Lose(_) | Batches::Refuse => false,
+    };
     let url = format!("{}{}", post.behind, head.uri);
     let mut headers = head.headers;
     headers.remove("host");
@@ -213,6 +276,9 @@ async fn pass(State(post): State<Arc<Post>>, request: Request) -> Response<Body>
     let Ok(response) = request.send().await else {
         return Response::builder().status(502).body(Body::empty()).unwrap();
     };
+    if lost {
+        return Response::builder().status(504).body(Body::empty()).unwrap();
+    }
     let mut answer = Response::builder().status(response.status());
     *answer.headers_mut().unwrap() = response.headers().clone();
     answer.body(Body::from(response.bytes().await.unwrap_or_default())).unwrap()

@@ -16,6 +16,7 @@ mod site;
 mod tunnel;
 
 // The tests.
+mod batch;
 mod contract;
 mod demo;
 mod exits;

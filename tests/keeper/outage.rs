@@ -85,6 +85,21 @@ fn a_lost_request_is_repeated_in_time() {
 }
 
 #[test]
+fn what_is_lost_at_one_moment_counts_as_one_loss() {
+    let mut t = Bench::holding(plan().lane(1).users(0..1_000, wish(Available, 60)));
+    let is_down = |t: &Bench| t.events.iter().any(|event| matches!(event, Event::LaneDown { .. }));
+    for batch in 1..=5 {
+        let requests: Vec<Request> = (0..6).map(|_| t.next_request(secs(300))).collect();
+        assert!(!is_down(&t), "before batch {batch}");
+        for request in requests {
+            t.answer(request, LOST);
+        }
+        t.requests.clear();
+    }
+    assert!(is_down(&t), "five in a row are an outage, whatever their size");
+}
+
+#[test]
 fn a_429_stops_the_lane_for_as_long_as_it_asks() {
     for (retry_after, pause) in
         [(Some(secs(11)), 11), (Some(Duration::ZERO), 1), (None, 1), (Some(secs(4_000)), 120)]

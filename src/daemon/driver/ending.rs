@@ -44,7 +44,7 @@ impl Driver {
     /// Gives up what is still in flight, writes what the ledger has to know, and says how it went.
     pub(super) async fn end(mut self) -> Ended {
         let figures = self.figures();
-        let unanswered = self.sends.len();
+        let unanswered = self.unanswered();
         self.sends.abort_all();
         self.fetches.abort_all();
         let left = self.uncleared();

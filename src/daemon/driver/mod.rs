@@ -4,8 +4,10 @@
 //! threads of their own.
 
 mod ending;
+mod gather;
 mod outputs;
 mod plans;
+mod sends;
 mod turn;
 
 use std::collections::{HashMap, VecDeque};
@@ -18,7 +20,7 @@ use tokio::task::{Id, JoinSet};
 use super::chatter::Chatter;
 use super::clock::Clock;
 use super::figures::{ConfigTrouble, Figures, Stage};
-use super::graph::{Answer, Detail};
+use super::graph::{Detail, Together};
 use super::lanes::{Lanes, Ways};
 use super::latency::Latency;
 use super::ledger;
@@ -30,8 +32,8 @@ use super::token::{Fingerprint, TokenDetail, TokenReply, TokenSource};
 use crate::config::Sources;
 use crate::keeper::diff::Counts;
 use crate::keeper::event::RestoredLane;
-use crate::keeper::id::{Generation, LaneIx, SessionIx};
-use crate::keeper::{Input, Keeper, MonoTime, Page, Query, Snapshot};
+use crate::keeper::id::{Generation, LaneIx};
+use crate::keeper::{Input, Keeper, MonoTime, Page, Query, Request, Snapshot};
 
 /// What a daemon is made of. It is started from parts, so that it also runs without files, signals and systemd.
 #[derive(Debug)]
@@ -200,8 +202,10 @@ struct Driver {
     first: Option<Box<Prepared>>,
 
     /// Requests in flight, and whose.
-    sends: JoinSet<Answer>,
-    sending: HashMap<Id, (SessionIx, MonoTime)>,
+    sends: JoinSet<Together>,
+    sending: HashMap<Id, Sent>,
+    /// Requests that wait a moment to go out together.
+    gather: gather::Gather,
     fetches: JoinSet<Fetched>,
     fetching: HashMap<Id, LaneIx>,
     /// At most one task each.
@@ -228,6 +232,12 @@ struct Driver {
     chatter: Chatter,
     latency: Latency,
     renewals: u64,
+}
+
+/// Calls that went out together, or one alone.
+struct Sent {
+    requests: Vec<Request>,
+    at: MonoTime,
 }
 
 /// What a token request brought.
@@ -282,6 +292,7 @@ impl Driver {
             first: Some(Box::new(parts.first)),
             sends: JoinSet::new(),
             sending: HashMap::new(),
+            gather: gather::Gather::default(),
             fetches: JoinSet::new(),
             fetching: HashMap::new(),
             preparing: JoinSet::new(),

@@ -6,16 +6,20 @@ use crate::daemon::logging::{self, Joined};
 use crate::daemon::token::TokenDetail;
 use crate::keeper::event::Event;
 use crate::keeper::id::{Generation, LaneIx, LaneKey};
-use crate::keeper::{Input, Loss, MonoTime, Outcome, Output, Record, Request, TokenAnswer, TokenFailure};
+use crate::keeper::{Input, MonoTime, Output, Record, TokenAnswer, TokenFailure};
 
 impl Driver {
     /// Tells the keeper what happened, and does all that it says to that. `said` is for the log.
     pub(super) fn feed(&mut self, input: Input, said: &Said) {
-        let now = self.clock.now();
+        self.feed_at(self.clock.now(), input, said);
+    }
+
+    /// The same for what happened just now, at one moment with other things.
+    pub(super) fn feed_at(&mut self, now: MonoTime, input: Input, said: &Said) {
         self.keeper.handle(input, now);
         loop {
             match self.keeper.poll_output() {
-                Output::Send(request) => self.send(&request, now),
+                Output::Send(request) => self.send(request, now),
                 Output::FetchToken { lane, generation, deadline } => {
                     self.fetch(lane, generation, deadline, now);
                 }
@@ -27,6 +31,7 @@ impl Driver {
                 Output::Open { lane, key } => self.open(lane, key),
                 Output::Close { lane } => {
                     self.lanes.close(lane);
+                    self.gather.close(lane);
                     self.chatter.closed(lane);
                     self.write(Write::Close { lane });
                 }
@@ -51,24 +56,6 @@ impl Driver {
             logging::app_unknown(&key.graph, key.tenant.to_string(), key.client.to_string());
         }
         self.write(Write::Open { lane, key, head });
-    }
-
-    /// Sends a request; its answer comes through `sends`. What cannot be sent is answered at once.
-    fn send(&mut self, request: &Request, now: MonoTime) {
-        let &Request { session, user, call, generation, deadline } = request;
-        let outcome = match self.lanes.call(session.lane, generation) {
-            None => Outcome::Lost { loss: Loss::Transport, retry_after: None },
-            Some((_, None)) => Outcome::TokenRejected,
-            Some((client, Some(token))) => {
-                let timeout = self.clock.real_span(deadline.since(now));
-                let wall = self.clock.wall();
-                let task = async move { client.call(user, call, &token, timeout, wall).await };
-                let task = self.sends.spawn(task).id();
-                self.sending.insert(task, (session, now));
-                return;
-            }
-        };
-        self.backlog.push_back((Input::Answered { session, outcome }, Said::default()));
     }
 
     /// Asks for a token; it comes through `fetches`.

@@ -8,12 +8,11 @@ use tokio::task::{Id, JoinError};
 use super::{Checked, Command, Driver, Ended, Fetched, Said, plans};
 use crate::daemon::clock::Clock;
 use crate::daemon::figures::{Figures, Stage};
-use crate::daemon::graph::Answer;
 use crate::daemon::logging::{self, Summary};
 use crate::daemon::reload::Refused;
 use crate::daemon::token::TokenSource;
 use crate::keeper::id::LaneIx;
-use crate::keeper::{Input, Loss, MonoTime, Outcome, TokenAnswer, TokenFailure};
+use crate::keeper::{Input, MonoTime, TokenAnswer, TokenFailure};
 
 /// Figures are published, and the status line renewed, once in this time of the world.
 const TICK: Duration = Duration::from_secs(1);
@@ -39,10 +38,10 @@ impl Driver {
             Some(command) = self.inbox.recv() => self.command(command),
             Some(done) = self.fetches.join_next_with_id() => self.fetched(done),
             Some(done) = self.sends.join_next_with_id() => {
-                self.answered(done);
-                for _ in 1..ANSWERS_A_TURN {
+                let mut answers = self.answered(done);
+                while answers < ANSWERS_A_TURN {
                     let Some(done) = self.sends.try_join_next_with_id() else { break };
-                    self.answered(done);
+                    answers += self.answered(done);
                 }
             }
             Some(done) = self.preparing.join_next() => {
@@ -62,8 +61,10 @@ impl Driver {
         if self.clock.now() >= self.wake {
             self.feed(Input::Wake, &Said::default());
         }
+        self.send_due();
         while let Some((input, said)) = self.backlog.pop_front() {
             self.feed(input, &said);
+            self.send_due();
         }
         if let Some(counts) = self.applied.take() {
             self.in_force(counts);
@@ -72,6 +73,7 @@ impl Driver {
         if now >= self.tick {
             self.tick = now + TICK.saturating_mul(self.clock.speed());
             self.publish();
+            self.gather.count(now, self.clock.speed());
         }
         // The keeper was served just now: that is what the watchdog wants to know.
         if now >= self.watchdog
@@ -88,7 +90,7 @@ impl Driver {
     fn next_wake(&self) -> MonoTime {
         let watchdog = if self.systemd.watchdog_interval().is_some() { self.watchdog } else { MonoTime::FAR };
         let end = self.ending.as_ref().map_or(MonoTime::FAR, |ending| ending.deadline);
-        self.wake.min(self.tick).min(watchdog).min(end)
+        self.wake.min(self.gather.due()).min(self.tick).min(watchdog).min(end)
     }
 
     fn command(&mut self, command: Command) {
@@ -107,22 +109,6 @@ impl Driver {
                 let _ = to.send(self.keeper.sessions(query));
             }
         }
-    }
-
-    /// A request was answered. One whose task panicked may have been done or not, like any that is lost.
-    fn answered(&mut self, done: Result<(Id, Answer), JoinError>) {
-        let (task, answer) = match done {
-            Ok(done) => done,
-            Err(error) => {
-                logging::task_panicked("request");
-                let outcome = Outcome::Lost { loss: Loss::Transport, retry_after: None };
-                (error.id(), Answer { outcome, detail: None })
-            }
-        };
-        let Some((session, sent_at)) = self.sending.remove(&task) else { return };
-        self.latency.record(self.clock.now().since(sent_at));
-        let said = Said { answer: answer.detail, token: None };
-        self.feed(Input::Answered { session, outcome: answer.outcome }, &said);
     }
 
     fn fetched(&mut self, done: Result<(Id, Fetched), JoinError>) {

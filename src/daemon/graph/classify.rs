@@ -9,19 +9,28 @@ use crate::keeper::{Call, Loss, Outcome, Refusal};
 
 /// What became of a call, by the status and the headers of its answer. `wall` is the wall time now: a `Retry-After`
 /// that is a date counts from it where the answer has no `Date` of its own.
+pub(super) fn classify(call: Call, status: u16, headers: &HeaderMap, wall: SystemTime) -> Outcome {
+    match status {
+        // clearPresence: "no session" is what was wanted.
+        404 if call == Call::Clear => Outcome::Granted,
+        _ => by_status(status, headers, wall),
+    }
+}
+
+/// The same for any request, whatever it asks for.
 ///
 /// The status alone decides, as Microsoft's page on Graph errors asks for; a body never does. Statuses that are about
 /// the way or the moment rather than about this request are lost ones:
 ///
 /// - 3xx: a redirect is never followed, because the token would go to another host. Graph sends none; what does is a
 ///   portal or a gateway, and no user should be parked for that.
-/// - 407 from a proxy, 408, 409, 412, 421, 423, 424, 425: nothing in the request is wrong, and it is idempotent.
+/// - 407 from a proxy, 408, 409, 412, 421, 423, 424, 425: nothing in the request is wrong, and it is idempotent. 424
+///   with a `Retry-After` is how some copies of the throttling page have a batch answered that was throttled.
 /// - 5xx, 509 (bandwidth) included, and what is no HTTP status at all.
-pub(super) fn classify(call: Call, status: u16, headers: &HeaderMap, wall: SystemTime) -> Outcome {
+pub(super) fn by_status(status: u16, headers: &HeaderMap, wall: SystemTime) -> Outcome {
     match status {
         200..=299 => Outcome::Granted,
-        // clearPresence: "no session" is what was wanted.
-        404 if call == Call::Clear => Outcome::Granted,
+        424 if wait(headers, wall).is_some() => Outcome::Throttled { retry_after: wait(headers, wall) },
         429 => Outcome::Throttled { retry_after: wait(headers, wall) },
         401 => Outcome::TokenRejected,
         // A claims challenge asks for another token, whichever status it comes with.
@@ -99,8 +108,11 @@ mod tests {
     #[test]
     fn a_throttled_or_failing_service_says_when_to_come_back() {
         let wait = Some(Duration::from_millis(2_128));
-        assert_eq!(outcome(SET, 429, &[(RETRY_AFTER, "2.128")]), Outcome::Throttled { retry_after: wait });
-        for status in [302, 408, 409, 423, 424, 500, 503, 504, 509] {
+        for status in [424, 429] {
+            let expected = Outcome::Throttled { retry_after: wait };
+            assert_eq!(outcome(SET, status, &[(RETRY_AFTER, "2.128")]), expected, "{status}");
+        }
+        for status in [302, 408, 409, 423, 425, 500, 503, 504, 509] {
             let expected = Outcome::Lost { loss: Loss::Server(status), retry_after: wait };
             assert_eq!(outcome(SET, status, &[(RETRY_AFTER, "2.128")]), expected, "{status}");
         }

@@ -1,23 +1,24 @@
 //! One lane's connections to Graph.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Request};
+use url::Url;
 use uuid::Uuid;
 
 use super::classify::classify;
 use super::fault::{self, Fault};
 use super::wire::Wire;
-use super::{Answer, Detail};
+use super::{Answer, Ask, Detail, Together, batch};
 use crate::config::settings::{App, Network};
 use crate::daemon::network::exchange::{self, CLIENT_REQUEST_ID, Exchange, Limits};
 use crate::daemon::network::{NetworkError, Way};
 use crate::daemon::token::AccessToken;
-use crate::keeper::id::UserId;
 use crate::keeper::{Call, Loss, Outcome};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -77,56 +78,133 @@ impl GraphClient {
     /// most 256 KiB of a body are read, for at most a second.
     ///
     /// `wall` is the wall time now; a `Retry-After` that is a date counts from it, unless the answer is dated itself.
-    pub async fn call(
-        &self,
-        user: UserId,
-        call: Call,
-        token: &AccessToken,
-        timeout: Duration,
-        wall: SystemTime,
-    ) -> Answer {
-        let id = Uuid::new_v4();
-        let Some(request) = self.request(user, call, token, id) else {
-            // Graph's root is a URL with a host (config checks it), and the rest of the path is ours.
-            return lost(Loss::Transport, id, "the app's cloud is no usable address".to_owned());
-        };
-        let connections = self.0.connections();
+    pub async fn call(&self, ask: Ask, token: &AccessToken, timeout: Duration, wall: SystemTime) -> Answer {
+        let asked = Asked { id: Uuid::new_v4(), token, wall };
         let limits = Limits { time: timeout, body_time: BODY_TIME, max_body: MAX_BODY };
-        match exchange::run(&connections.http, request, limits).await {
-            Exchange::Answered { status, headers, body } => {
-                self.0.silent.store(0, Ordering::Relaxed);
-                let outcome = classify(call, status, &headers, wall);
-                let detail = (outcome != Outcome::Granted).then(|| {
-                    let fault = Fault::read(status, &headers, &body, token.text());
-                    Box::new(Detail {
-                        status: Some(status),
-                        code: fault.code,
-                        message: fault.message,
-                        request_id: fault.request_id,
-                        client_request_id: id.to_string(),
-                        cause: fault.cause,
-                        advice: fault::advice(outcome),
-                    })
-                });
-                Answer { outcome, detail }
-            }
-            Exchange::Broken(error) => lost(Loss::Transport, id, self.0.way.explain(&error).to_string()),
-            Exchange::Silent => {
-                self.0.no_answer(connections.generation);
-                lost(Loss::Timeout, id, self.0.way.silence(timeout).to_string())
-            }
+        match self.exchange(self.0.wire.url(ask), self.0.wire.body(ask.call), &asked, limits).await {
+            Ok(heard) => asked.answer(ask.call, &heard),
+            Err(lost) => lost,
         }
     }
 
-    fn request(&self, user: UserId, call: Call, token: &AccessToken, id: Uuid) -> Option<Request> {
-        let mut request = Request::new(Method::POST, self.0.wire.url(user, call)?);
+    /// The most calls that go out together.
+    pub const MOST: usize = batch::MOST;
+
+    /// Makes several calls by one request, and returns within `timeout` of real time. A single one goes out by itself,
+    /// as [`GraphClient::call`] has it.
+    ///
+    /// Here the body counts: each call has its own status in it. At most 256 KiB of it are read; 20 errors have a tenth
+    /// of that.
+    ///
+    /// # Panics
+    /// With more than [`GraphClient::MOST`] calls.
+    pub async fn call_together(
+        &self,
+        asks: &[Ask],
+        token: &AccessToken,
+        timeout: Duration,
+        wall: SystemTime,
+    ) -> Together {
+        assert!(asks.len() <= Self::MOST, "{} calls in a batch", asks.len());
+        if let &[alone] = asks {
+            return Together::Answered(vec![self.call(alone, token, timeout, wall).await]);
+        }
+        let asked = Asked { id: Uuid::new_v4(), token, wall };
+        let limits = Limits { time: timeout, body_time: timeout, max_body: MAX_BODY };
+        match self.exchange(self.0.wire.batch_url(), self.0.wire.batch(asks), &asked, limits).await {
+            Ok(heard) => batch::read(asks, &heard, &asked),
+            Err(lost) => Together::Answered(vec![lost; asks.len()]),
+        }
+    }
+
+    /// Posts `body`, and returns what was answered, or that it is lost.
+    async fn exchange(
+        &self,
+        url: Option<Url>,
+        body: String,
+        asked: &Asked<'_>,
+        limits: Limits,
+    ) -> Result<Heard<'static>, Answer> {
+        let Some(url) = url else {
+            // Graph's root is a URL with a host (config checks it), and the rest of the path is ours.
+            return Err(asked.lost(Loss::Transport, "the app's cloud is no usable address".to_owned()));
+        };
+        let connections = self.0.connections();
+        match exchange::run(&connections.http, asked.request(url, body), limits).await {
+            Exchange::Answered { status, headers, body } => {
+                self.0.silent.store(0, Ordering::Relaxed);
+                Ok(Heard { status, headers, body: body.into() })
+            }
+            Exchange::Broken(error) => {
+                Err(asked.lost(Loss::Transport, self.0.way.explain(&error).to_string()))
+            }
+            Exchange::Silent => {
+                self.0.no_answer(connections.generation);
+                Err(asked.lost(Loss::Timeout, self.0.way.silence(limits.time).to_string()))
+            }
+        }
+    }
+}
+
+/// A request, and what its answer is read with.
+pub(super) struct Asked<'a> {
+    /// Its `client-request-id`.
+    pub(super) id: Uuid,
+    /// The token that it is sent with.
+    pub(super) token: &'a AccessToken,
+    /// The wall time when it is sent.
+    pub(super) wall: SystemTime,
+}
+
+/// An answer as it was heard.
+pub(super) struct Heard<'a> {
+    /// The HTTP status.
+    pub(super) status: u16,
+    /// The headers.
+    pub(super) headers: HeaderMap,
+    /// What was read of the body.
+    pub(super) body: Cow<'a, [u8]>,
+}
+
+impl Asked<'_> {
+    fn request(&self, url: Url, body: String) -> Request {
+        let mut request = Request::new(Method::POST, url);
         let headers = request.headers_mut();
         headers.reserve(5);
-        headers.insert(AUTHORIZATION, token.authorization().clone());
+        headers.insert(AUTHORIZATION, self.token.authorization().clone());
         headers.insert(CONTENT_TYPE, JSON);
-        headers.insert(CLIENT_REQUEST_ID, exchange::guid_header(id));
-        *request.body_mut() = Some(self.0.wire.body(call).into());
-        Some(request)
+        headers.insert(CLIENT_REQUEST_ID, exchange::guid_header(self.id));
+        *request.body_mut() = Some(body.into());
+        request
+    }
+
+    /// What an answer means for a call.
+    pub(super) fn answer(&self, call: Call, heard: &Heard<'_>) -> Answer {
+        let outcome = classify(call, heard.status, &heard.headers, self.wall);
+        Answer { outcome, detail: (outcome != Outcome::Granted).then(|| self.detail(outcome, heard)) }
+    }
+
+    /// What the log is told of an answer.
+    pub(super) fn detail(&self, outcome: Outcome, heard: &Heard<'_>) -> Box<Detail> {
+        let fault = Fault::read(heard.status, &heard.headers, &heard.body, self.token.text());
+        Box::new(Detail {
+            status: Some(heard.status),
+            code: fault.code,
+            message: fault.message,
+            request_id: fault.request_id,
+            client_request_id: self.id.to_string(),
+            cause: fault.cause,
+            advice: fault::advice(outcome),
+        })
+    }
+
+    /// No answer.
+    pub(super) fn lost(&self, loss: Loss, cause: String) -> Answer {
+        let client_request_id = self.id.to_string();
+        Answer {
+            outcome: Outcome::Lost { loss, retry_after: None },
+            detail: Some(Box::new(Detail { client_request_id, cause: Some(cause), ..Detail::default() })),
+        }
     }
 }
 
@@ -154,16 +232,5 @@ impl Lane {
 impl fmt::Debug for GraphClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("GraphClient").field(&self.0.way).finish()
-    }
-}
-
-fn lost(loss: Loss, id: Uuid, cause: String) -> Answer {
-    Answer {
-        outcome: Outcome::Lost { loss, retry_after: None },
-        detail: Some(Box::new(Detail {
-            client_request_id: id.to_string(),
-            cause: Some(cause),
-            ..Detail::default()
-        })),
     }
 }

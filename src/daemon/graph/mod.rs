@@ -3,6 +3,7 @@
 //! This module never decides what to do about an answer, never repeats a request of its own accord, never follows a
 //! redirect and never logs: the keeper decides, the driver logs.
 
+mod batch;
 mod classify;
 mod client;
 mod fault;
@@ -12,7 +13,29 @@ mod wire;
 
 pub use client::GraphClient;
 
-use crate::keeper::Outcome;
+use crate::keeper::id::UserId;
+use crate::keeper::{Call, Outcome};
+
+/// A call on the session of a user.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ask {
+    /// The user in the path.
+    pub user: UserId,
+    /// What to ask.
+    pub call: Call,
+}
+
+/// What came of several calls that went out together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Together {
+    /// Each has its answer, in the order of the calls.
+    Answered(Vec<Answer>),
+    /// An answer came that answers none of them: each is lost, and may have been done. It is no use to ask in this way
+    /// again soon.
+    Unread(Vec<Answer>),
+    /// A batch is not taken here, whatever is in it: none of the calls was done, and each is to be made by itself.
+    NotTaken(Box<Detail>),
+}
 
 /// What came of a call.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -12,12 +12,13 @@ use futures_util::future::join_all;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Answer, Detail, GraphClient};
+use super::{Answer, Ask, Detail, GraphClient, Together};
 use crate::config::settings::{Credential, Network};
 use crate::daemon::network::testing::{
     Authority, LONG, Manner, ProxyServer, Script, Server, TlsListener, app, direct, listen,
 };
 use crate::daemon::token::AccessToken;
+use crate::keeper::id::Guid;
 use crate::keeper::{Call, Expiration, Loss, Outcome, PresenceState, Refusal, Wish};
 
 const USER: &str = "fa8bf3dc-eca7-46b7-bad1-db199b62afc3";
@@ -32,7 +33,8 @@ fn client(root: &str, network: &Network) -> GraphClient {
 
 async fn call(client: &GraphClient, call: Call, time: Duration) -> Answer {
     let token = AccessToken::bearer(CANARY).unwrap();
-    let answer = client.call(USER.parse().unwrap(), call, &token, time, SystemTime::UNIX_EPOCH);
+    let ask = Ask { user: USER.parse().unwrap(), call };
+    let answer = client.call(ask, &token, time, SystemTime::UNIX_EPOCH);
     let answer = tokio::time::timeout(LONG, answer).await.expect("a call always returns");
     assert!(!format!("{answer:?}").contains("canary"), "the token shows: {answer:?}");
     assert_eq!(answer.detail.is_none(), answer.outcome == Outcome::Granted, "{answer:?}");
@@ -270,4 +272,80 @@ async fn one_silent_call_between_answers_changes_no_connection() {
         assert_eq!(call(&client, SET, LONG).await.outcome, Outcome::Granted);
     }
     assert_eq!(server.accepted.load(Ordering::SeqCst), 1);
+}
+
+/// Sets for so many users, all together, to a server that plays this one script.
+async fn together(sets: u128, script: Script, time: Duration) -> (Together, Vec<String>) {
+    let mut server = Server::plain(vec![script]).await;
+    let client = client(&server.url("http"), &direct());
+    let asks: Vec<_> = (0..sets).map(|n| Ask { user: Guid::from_u128(n), call: SET }).collect();
+    let token = AccessToken::bearer(CANARY).unwrap();
+    let calls = client.call_together(&asks, &token, time, SystemTime::UNIX_EPOCH);
+    let together = tokio::time::timeout(LONG, calls).await.expect("a batch always returns");
+    assert!(!format!("{together:?}").contains("canary"), "the token shows: {together:?}");
+    let mut requests = vec![server.request().await];
+    while !server.is_idle() {
+        requests.push(server.request().await);
+    }
+    (together, requests)
+}
+
+fn outcomes(together: &Together) -> Vec<Outcome> {
+    match together {
+        Together::Answered(answers) | Together::Unread(answers) => {
+            answers.iter().map(|answer| answer.outcome).collect()
+        }
+        Together::NotTaken(detail) => panic!("{detail:?}"),
+    }
+}
+
+const TWO_ANSWERED: &str = r#"{"responses":[{"id":"1","status":404},{"id":"0","status":200}]}"#;
+
+#[tokio::test]
+async fn several_calls_are_one_request_as_graph_documents_it() {
+    let (together, requests) = together(2, Script::answer(200, "", TWO_ANSWERED), LONG).await;
+    assert_eq!(outcomes(&together), [Outcome::Granted, Outcome::Refused(Refusal::NotFound)]);
+    let [request] = &requests[..] else { panic!("{requests:?}") };
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /v1.0/$batch HTTP/1.1\r\n"), "{head}");
+    for line in
+        ["authorization: Bearer ey.canary-token.sig", "content-type: application/json", "client-request-id: "]
+    {
+        assert!(head.contains(line), "{line:?} is not in {head}");
+    }
+    assert!(body.starts_with(r#"{"requests":[{"id":"0","method":"POST","url":"/users/"#), "{body}");
+}
+
+#[tokio::test]
+async fn a_call_that_has_no_company_goes_out_as_ever() {
+    let (together, requests) = together(1, Script::answer(429, "retry-after: 3\r\n", ""), LONG).await;
+    assert_eq!(outcomes(&together), [Outcome::Throttled { retry_after: Some(Duration::from_secs(3)) }]);
+    assert!(requests[0].starts_with("POST /v1.0/users/"), "{requests:?}");
+}
+
+#[tokio::test]
+async fn a_batch_whose_answer_does_not_come_whole_is_lost_within_its_time() {
+    let endless: &[u8] = &[b' '; 8192];
+    let length = TWO_ANSWERED.len();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+    let part = format!("{head}{}", &TWO_ANSWERED[..length - 2]);
+    for (script, loss) in [
+        (Script::cut(""), Loss::Transport),
+        (Script::hold(""), Loss::Timeout),
+        (Script::cut(&part), Loss::Transport),
+        (Script::hold(&part), Loss::Transport),
+        (Script::endless("HTTP/1.1 200 OK\r\n\r\n", endless), Loss::Transport),
+    ] {
+        let (together, requests) = together(2, script, SHORT).await;
+        assert_eq!(outcomes(&together), [lost(loss); 2]);
+        assert_eq!(requests.len(), 1, "sent again, past the keeper's count");
+    }
+}
+
+#[tokio::test]
+async fn a_service_without_batches_says_so_and_no_user_is_refused() {
+    let body = r#"{"error":{"code":"BadRequest","message":"No batches."}}"#;
+    let (together, _) = together(3, Script::answer(400, "", body), LONG).await;
+    let Together::NotTaken(detail) = together else { panic!("{together:?}") };
+    assert_eq!((detail.status, detail.code.as_deref()), (Some(400), Some("BadRequest")));
 }

@@ -1,15 +1,18 @@
-//! What is sent: the URLs and bodies of `setPresence` and `clearPresence` (Microsoft Graph v1.0).
+//! What is sent: the URLs and bodies of `setPresence`, `clearPresence` and `$batch` (Microsoft Graph v1.0).
+
+use std::fmt::{self, Write as _};
 
 use url::Url;
 
-use crate::keeper::id::{ClientId, UserId};
+use super::Ask;
+use crate::keeper::id::ClientId;
 use crate::keeper::{Call, Wish};
 
 /// What is the same in all requests of a lane.
 #[derive(Debug)]
 pub(super) struct Wire {
-    /// `{graph}/v1.0/users/`.
-    users: String,
+    /// `{graph}/v1.0`.
+    root: String,
     /// `{"sessionId":"{client id}"`: the session's id is the app registration's.
     session: String,
 }
@@ -18,18 +21,41 @@ impl Wire {
     /// For this Graph root and app registration.
     pub(super) fn new(graph: &Url, client: ClientId) -> Self {
         Self {
-            users: format!("{}/v1.0/users/", graph.as_str().trim_end_matches('/')),
+            root: format!("{}/v1.0", graph.as_str().trim_end_matches('/')),
             session: format!("{{\"sessionId\":\"{client}\""),
         }
     }
 
     /// Where a call goes. `None` cannot be for a root that is a URL with a host.
-    pub(super) fn url(&self, user: UserId, call: Call) -> Option<Url> {
-        let action = match call {
-            Call::Set(_) => "setPresence",
-            Call::Clear => "clearPresence",
-        };
-        Url::parse(&format!("{}{user}/presence/{action}", self.users)).ok()
+    pub(super) fn url(&self, ask: Ask) -> Option<Url> {
+        Url::parse(&format!("{}{}", self.root, Path(ask))).ok()
+    }
+
+    /// Where a batch goes.
+    pub(super) fn batch_url(&self) -> Option<Url> {
+        Url::parse(&format!("{}/$batch", self.root)).ok()
+    }
+
+    /// The JSON of a batch: each call by its place among `asks`, from 0, as its id.
+    ///
+    /// Source: the page "Combine multiple HTTP requests using JSON batching"; an item with a body needs its
+    /// `Content-Type`.
+    pub(super) fn batch(&self, asks: &[Ask]) -> String {
+        let mut json = String::with_capacity(64 + asks.len() * 320);
+        json.push_str("{\"requests\":[");
+        for (place, &ask) in asks.iter().enumerate() {
+            let comma = if place == 0 { "" } else { "," };
+            // Writing to a String cannot fail.
+            let _ = write!(
+                json,
+                "{comma}{{\"id\":\"{place}\",\"method\":\"POST\",\"url\":\"{}\",\
+                 \"headers\":{{\"Content-Type\":\"application/json\"}},\"body\":{}}}",
+                Path(ask),
+                self.body(ask.call),
+            );
+        }
+        json.push_str("]}");
+        json
     }
 
     /// The JSON of a call. Put together from words that need no escaping: Graph's own, digits, and a GUID.
@@ -43,6 +69,19 @@ impl Wire {
             ),
             Call::Clear => format!("{}}}", self.session),
         }
+    }
+}
+
+/// The path of a call below the version.
+struct Path(Ask);
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let action = match self.0.call {
+            Call::Set(_) => "setPresence",
+            Call::Clear => "clearPresence",
+        };
+        write!(f, "/users/{}/presence/{action}", self.0.user)
     }
 }
 
@@ -89,17 +128,39 @@ mod tests {
     fn a_call_goes_to_the_user_under_the_root() {
         let user = USER.parse().unwrap();
         for root in ["https://graph.microsoft.com", "https://graph.microsoft.com/"] {
-            let url = wire(root).url(user, Call::Clear).unwrap();
+            let url = wire(root).url(Ask { user, call: Call::Clear }).unwrap();
             assert_eq!(
                 url.as_str(),
                 format!("https://graph.microsoft.com/v1.0/users/{USER}/presence/clearPresence")
             );
         }
         let wish = Wish { state: PresenceState::Away, expiration: Expiration::MIN };
-        let url = wire("http://127.0.0.1:8000/sandbox/").url(user, Call::Set(wish)).unwrap();
+        let set = Ask { user, call: Call::Set(wish) };
+        let url = wire("http://127.0.0.1:8000/sandbox/").url(set).unwrap();
         assert_eq!(
             url.as_str(),
             format!("http://127.0.0.1:8000/sandbox/v1.0/users/{USER}/presence/setPresence")
         );
+    }
+
+    #[test]
+    fn a_batch_has_each_call_as_it_would_be_alone() {
+        let wire = wire("https://graph.microsoft.com/");
+        assert_eq!(wire.batch_url().unwrap().as_str(), "https://graph.microsoft.com/v1.0/$batch");
+        let user = USER.parse().unwrap();
+        let wish = Wish { state: PresenceState::Away, expiration: Expiration::MIN };
+        let asks = [Call::Set(wish), Call::Clear].map(|call| Ask { user, call });
+        let item = |id: &str, action: &str, call: Call| {
+            json!({
+                "id": id,
+                "method": "POST",
+                "url": format!("/users/{USER}/presence/{action}"),
+                "headers": { "Content-Type": "application/json" },
+                "body": sent(call),
+            })
+        };
+        let expected = [item("0", "setPresence", Call::Set(wish)), item("1", "clearPresence", Call::Clear)];
+        let batch: serde_json::Value = serde_json::from_str(&wire.batch(&asks)).unwrap();
+        assert_eq!(batch, json!({ "requests": expected }));
     }
 }

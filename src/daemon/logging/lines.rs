@@ -8,6 +8,7 @@ use super::line::line;
 use super::people::People;
 use super::stderr;
 use crate::config::settings::ConfigHash;
+use crate::daemon::graph::Detail;
 use crate::daemon::ledger::Damage;
 use crate::daemon::outlook::{Crowded, Outlook};
 use crate::daemon::signals::Origin;
@@ -235,6 +236,21 @@ pub fn summary(s: &Summary<'_>) {
 /// A credential is another than before.
 pub fn credential_changed(app: &str) {
     line!(INFO, "credential_changed", app = app);
+}
+
+/// Several requests in one do not work for an app, and nothing else is wrong.
+pub fn batches_fail(app: &str, detail: Option<&Detail>) {
+    line!(
+        INFO,
+        "batches_fail",
+        app = app,
+        status = detail.and_then(|detail| detail.status),
+        code = detail.and_then(|detail| detail.code.as_deref()),
+        detail = detail.and_then(|detail| detail.cause.as_deref().or(detail.message.as_deref())),
+        request_id = detail.and_then(|detail| detail.request_id.as_deref()),
+        advice =
+            "each request goes out by itself, which costs some processor time; look for a gateway on the way",
+    );
 }
 
 /// A lane of the ledger is in no config any more, and neither is its credential.
