@@ -38,9 +38,17 @@ async fn foretold(course: &Course) -> Foretold {
     }
 }
 
-/// Kills the daemon, does this to its ledger, and starts it again. Only `unknown` sessions may lapse, once each, and
-/// for no longer than setting everyone takes.
-async fn restart_on(course: &Course, daemon: Daemon, harm: impl FnOnce(&Path), unknown: u32) -> Daemon {
+/// Of how many sessions a ledger does not know what it should.
+struct Lost {
+    /// Whose session it is.
+    sessions: u32,
+    /// Until when it holds.
+    leases: u32,
+}
+
+/// Kills the daemon, does this to its ledger, and starts it again. Only those that are lost to it may lapse, once each,
+/// and for no longer than setting everyone takes.
+async fn restart_on(course: &Course, daemon: Daemon, harm: impl FnOnce(&Path), lost: Lost) -> Daemon {
     let plan = foretold(course).await;
     course.sandbox.reset_counts().await;
     daemon.kill().await;
@@ -49,12 +57,12 @@ async fn restart_on(course: &Course, daemon: Daemon, harm: impl FnOnce(&Path), u
     let mut daemon = course.run();
     let started = daemon.event("started").await;
     println!("{started}");
-    assert_eq!(started["restored"], USERS - unknown, "{}", log_end(&daemon));
+    assert_eq!(started["restored"], USERS - lost.sessions, "{}", log_end(&daemon));
 
     let back = course.pass(DOWN + COMING_UP + plan.cold_start).await;
     course.print("everyone set", &back);
     assert_eq!((&back["sessions"], &back["lapsed_now"]), (&USERS.into(), &0.into()), "{back:#}");
-    assert!(count(&back, "lapses") <= u64::from(unknown), "{back:#}");
+    assert!(count(&back, "lapses") <= u64::from(lost.sessions + lost.leases), "{back:#}");
     let longest = back["longest_gap_s"].as_f64().unwrap();
     let most = DOWN + COMING_UP + plan.cold_start - plan.outage_budget;
     println!("the longest lapse took {longest:.1} s; foretold are {most:.1} s at most");
@@ -66,17 +74,23 @@ async fn restart_on(course: &Course, daemon: Daemon, harm: impl FnOnce(&Path), u
     daemon
 }
 
+/// Nothing is known of so many.
+fn all_of(sessions: u32) -> Lost {
+    Lost { sessions, leases: 0 }
+}
+
 fn cut_in_the_middle(ledger: &Path) {
     let whole = HEADER + RECORD * USERS as usize / 2;
     let file = std::fs::OpenOptions::new().write(true).open(ledger).unwrap();
     file.set_len((whole + 10) as u64).unwrap();
 }
 
-/// Of every tenth record nobody can be made out any more.
+/// Of every tenth record nobody can be made out any more, and of another tenth the lease is lost.
 fn flip(ledger: &Path) {
     let mut bytes = std::fs::read(ledger).unwrap();
     for record in (0..USERS as usize).step_by(10) {
         bytes[HEADER + record * RECORD + 3] ^= 0x40;
+        bytes[HEADER + (record + 5) * RECORD + 33] ^= 0x40;
     }
     std::fs::write(ledger, bytes).unwrap();
 }
@@ -88,19 +102,23 @@ async fn a_ledger_that_was_cut_or_damaged_or_is_gone_costs_what_plan_foretells()
     let daemon = course.run();
     course.settled(USERS).await;
 
-    println!("-- every tenth record damaged");
-    let mut daemon = restart_on(&course, daemon, flip, USERS / 10).await;
-    let said = daemon.event("ledger_damaged").await;
-    assert!(said["what"].as_str().unwrap().contains("1000 records"), "{said}");
+    println!("-- every tenth record damaged, and the lease of another tenth");
+    let mut daemon =
+        restart_on(&course, daemon, flip, Lost { sessions: USERS / 10, leases: USERS / 10 }).await;
+    for what in ["1000 records", "1000 leases"] {
+        let said = daemon.event("ledger_damaged").await;
+        assert!(said["what"].as_str().unwrap().contains(what), "{said}");
+    }
 
     println!("-- cut in the middle");
-    let mut daemon = restart_on(&course, daemon, cut_in_the_middle, USERS / 2).await;
+    let mut daemon = restart_on(&course, daemon, cut_in_the_middle, all_of(USERS / 2)).await;
     let said = daemon.event("ledger_damaged").await;
     assert!(said["what"].as_str().unwrap().contains("1 record"), "{said}");
 
     println!("-- gone");
-    let daemon = restart_on(&course, daemon, |ledger| std::fs::remove_file(ledger).unwrap(), USERS).await;
-    assert!(daemon.events("ledger_damaged").is_empty());
+    let mut daemon =
+        restart_on(&course, daemon, |ledger| std::fs::remove_file(ledger).unwrap(), all_of(USERS)).await;
+    daemon.event("ledger_missing").await;
 }
 
 #[tokio::test]
@@ -162,6 +180,6 @@ async fn a_disk_that_was_full_all_along_costs_what_plan_foretells() {
     println!("{failed}");
     let known = crate::restart::leases(&ledgers(&course.site)[0]);
     assert!((1..USERS as usize / 2).contains(&known), "room for {known} records");
-    let mut daemon = restart_on(&course, daemon, |_| (), USERS - u32::try_from(known).unwrap()).await;
+    let mut daemon = restart_on(&course, daemon, |_| (), all_of(USERS - u32::try_from(known).unwrap())).await;
     daemon.event("ledger_failed").await;
 }
