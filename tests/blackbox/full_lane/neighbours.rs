@@ -35,9 +35,11 @@ const USERS_EACH: u32 = 500;
 const QUOTA: &str = "quota = { requests = 150, per = \"30s\" }";
 /// Half of the 300 s after which Available fades: what such a lane renews at.
 const PERIOD: f64 = 150.0;
-/// The first sets take a hundred seconds; eight periods.
-const WATCHED: f64 = 1_300.0;
-/// Noise of a machine with other work to do, in seconds of a clock eight times faster.
+/// The first sets take a hundred seconds; four periods.
+const WATCHED: f64 = 700.0;
+/// Each is measured so often, in turn, and its quietest run counts: what else the machine does is in one or the other.
+const RUNS: usize = 2;
+/// What is left of that, in seconds of a clock ten times faster: a tenth of a second in the world.
 const NOISE: f64 = 1.0;
 
 fn users_of(lane: usize) -> impl Iterator<Item = User> {
@@ -50,7 +52,7 @@ fn users_of(lane: usize) -> impl Iterator<Item = User> {
 async fn lateness(with_trouble: bool) -> Vec<f64> {
     let lanes = if with_trouble { 0..APPS.len() } else { TROUBLED..APPS.len() };
     let options = ["--latency", "150", "--quota", "150/30"];
-    let mut course = Course::with(figure("SPEED", 8), &options, []).await;
+    let mut course = Course::with(figure("SPEED", 10), &options, []).await;
     course.site.config.cloud = format!("{}\n{QUOTA}", course.site.config.cloud);
     course.site.config.apps = APPS.to_vec();
     course.site.config.users = lanes.flat_map(users_of).collect();
@@ -98,20 +100,27 @@ fn percentile(sorted: &[f64], hundredths: usize) -> f64 {
     sorted[(sorted.len() * hundredths / 100).min(sorted.len() - 1)]
 }
 
+/// Measures, prints, and returns the p99.
+async fn p99_of_a_run(with_trouble: bool) -> f64 {
+    let late = lateness(with_trouble).await;
+    let expected = usize::try_from(USERS_EACH).unwrap() * (APPS.len() - TROUBLED) * 3;
+    assert!(late.len() >= expected, "{} renewals, not {expected}", late.len());
+    let [median, p99, most] = [50, 99, 100].map(|hundredths| percentile(&late, hundredths));
+    println!("{} renewals, median {median:.3} s, p99 {p99:.3} s, most {most:.3} s late", late.len());
+    p99
+}
+
 #[tokio::test]
-#[ignore = "takes seven minutes"]
+#[ignore = "takes five minutes"]
 async fn three_lanes_in_trouble_make_no_renewal_of_the_others_later() {
-    let (without, with) = (lateness(false).await, lateness(true).await);
-    for (name, late) in [("without them", &without), ("with three in trouble", &with)] {
-        let [median, p99, most] = [50, 99, 100].map(|hundredths| percentile(late, hundredths));
-        println!(
-            "{name}: {} renewals, median {median:.3} s, p99 {p99:.3} s, most {most:.3} s late",
-            late.len()
-        );
+    let (mut without, mut with) = (f64::MAX, f64::MAX);
+    for _ in 0..RUNS {
+        without = without.min(p99_of_a_run(false).await);
+        with = with.min(p99_of_a_run(true).await);
     }
-    let expected = usize::try_from(USERS_EACH).unwrap() * (APPS.len() - TROUBLED) * 7;
-    assert!(without.len() >= expected && with.len() >= expected, "fewer renewals than there should be");
-    let difference = percentile(&with, 99) - percentile(&without, 99);
-    println!("difference of the p99: {difference:+.3} s");
+    let difference = with - without;
+    println!(
+        "p99 of the lateness: {without:.3} s without trouble, {with:.3} s beside it, difference {difference:+.3} s"
+    );
     assert!(difference <= NOISE);
 }
