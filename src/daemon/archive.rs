@@ -115,6 +115,12 @@ impl Archived {
     }
 }
 
+/// Whether a config was ever accepted here.
+#[must_use]
+pub fn has_any(dir: &Path) -> bool {
+    last_path(dir).exists() || before_path(dir).exists()
+}
+
 fn read(path: &Path) -> Result<Archived, ArchiveError> {
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,

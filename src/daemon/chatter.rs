@@ -1,6 +1,7 @@
 //! Which lines about single sessions are worth reading.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::keeper::diff::Counts;
 use crate::keeper::event::{Event, Why};
@@ -15,17 +16,18 @@ pub(super) struct Chatter {
     of_plan: usize,
     /// The same of large plans before this one: which sessions they are is not known.
     of_older: usize,
-    /// Lines of heaps in the present window.
-    told: usize,
-    told_from: MonoTime,
+    /// When all lines of heaps that were told so far have been made up for, at one a [`Self::PACE`].
+    told_until: MonoTime,
     parked: HashMap<SessionIx, Refusal>,
 }
 
 impl Chatter {
     /// A plan that changes more sessions than this is large.
     const MANY: usize = 100;
-    /// In this time [`Self::MANY`] sessions of a heap may have a line each.
-    const WINDOW: std::time::Duration = std::time::Duration::from_secs(60);
+    /// So many sessions of a heap have a line each: enough to see what it is about, in a log that stays readable.
+    const FEW: u32 = 20;
+    /// After those, one more in this time has one, so that what trickles for days is not silent.
+    const PACE: Duration = Duration::from_secs(60);
 
     /// A plan is about to be carried out.
     pub(super) fn plan(&mut self, counts: Counts) {
@@ -72,11 +74,12 @@ impl Chatter {
     }
 
     fn one_of_a_few(&mut self, now: MonoTime) -> bool {
-        if now.since(self.told_from) > Self::WINDOW {
-            (self.told, self.told_from) = (0, now);
+        let until = self.told_until.max(now);
+        if until.since(now) > Self::PACE * (Self::FEW - 1) {
+            return false;
         }
-        self.told += 1;
-        self.told <= Self::MANY
+        self.told_until = until + Self::PACE;
+        true
     }
 }
 
@@ -85,7 +88,6 @@ mod tests {
     use super::*;
     use crate::keeper::PresenceState;
     use crate::keeper::id::{Guid, Slot};
-    use std::time::Duration;
 
     const NOW: MonoTime = MonoTime::from_secs(1_000);
 
@@ -126,17 +128,19 @@ mod tests {
         chatter.plan(added(1));
         assert!(chatter.is_loud(&set(10_001, Why::Added), NOW), "the small one's");
         let loud = (1_000..10_000).filter(|&slot| chatter.is_loud(&set(slot, Why::Added), NOW)).count();
-        assert!(loud <= 100, "{loud}");
+        assert!(loud <= 21, "{loud}");
         chatter.plan(added(100));
-        assert!((0..99).all(|slot| chatter.is_loud(&set(slot, Why::Changed), NOW + Chatter::WINDOW * 2)));
+        assert!((0..99).all(|slot| chatter.is_loud(&set(slot, Why::Changed), NOW + Chatter::PACE)));
     }
 
     #[test]
-    fn after_an_outage_the_first_hundred_are_told() {
+    fn after_an_outage_the_first_twenty_are_told_and_then_one_a_minute() {
         let mut chatter = Chatter::default();
-        let loud = (0..1_000).filter(|&slot| chatter.is_loud(&set(slot, Why::Regained), NOW)).count();
-        assert_eq!(loud, 100);
-        assert!(chatter.is_loud(&set(1, Why::Regained), NOW + Duration::from_secs(61)));
+        let mut loud_at = |secs: u64| {
+            let now = NOW + Duration::from_secs(secs);
+            (0..1_000).filter(|&slot| chatter.is_loud(&set(slot, Why::Regained), now)).count()
+        };
+        assert_eq!([0, 59, 60, 180, 24 * 3_600].map(&mut loud_at), [20, 0, 1, 2, 20]);
     }
 
     #[test]

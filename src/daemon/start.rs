@@ -97,6 +97,9 @@ pub fn parts(file: ConfigFile, clock: Clock, systemd: Systemd) -> Result<(Parts,
     for damage in &found.damage {
         logging::ledger_damaged(damage);
     }
+    if found.files == 0 && archive::has_any(&state.accepted()) {
+        logging::ledger_missing(&leases);
+    }
     let older_ways = older_ways(&state.accepted(), &found.lanes, &loaded.settings);
     let old = Plan::of_restored(&found.lanes);
     let first = prepare(loaded, &old, None).map_err(StartError::Unrunnable)?;

@@ -10,19 +10,22 @@ use crate::patience::until;
 use crate::sandbox::Sandbox;
 use crate::site::{Site, available, id, in_a_call};
 
-/// Bytes before the first record of a ledger file, and of a record. The first 16 are the user's id.
-const HEADER: usize = 4096;
-const RECORD: usize = 64;
+/// Bytes before the first record of a ledger file. The first 16 of a record are the user's id.
+pub const HEADER: usize = 4096;
+/// The length of a record.
+pub const RECORD: usize = 64;
 /// Where a record says what it knows, and the word for a lease.
 const KIND: usize = 24;
 const KNOWN: u8 = 2;
 
-fn ledgers(site: &Site) -> Vec<PathBuf> {
+/// The ledger files of a site.
+pub fn ledgers(site: &Site) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(site.state_dir().join("leases")).unwrap();
     entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some()).collect()
 }
 
-fn leases(path: &Path) -> usize {
+/// How many leases a ledger file holds.
+pub fn leases(path: &Path) -> usize {
     let bytes = std::fs::read(path).unwrap();
     let records = bytes.get(HEADER..).unwrap_or_default().chunks_exact(RECORD);
     records.filter(|record| record[KIND] == KNOWN).count()

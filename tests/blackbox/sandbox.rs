@@ -68,6 +68,11 @@ impl Sandbox {
         self.door(Method::DELETE, "faults", None).await;
     }
 
+    /// Begins to count anew.
+    pub async fn reset_counts(&self) {
+        self.door(Method::POST, "reset-counts", None).await;
+    }
+
     /// Returns the first report that holds to something.
     ///
     /// # Panics

@@ -9,25 +9,27 @@ use crate::daemon::{Daemon, presenced};
 use crate::sandbox::Sandbox;
 use crate::site::{SECRET, Site, available, user};
 
-/// A file system in memory, as small as they come; unmounted when this is dropped.
-struct SmallDisk {
+/// A file system in memory; unmounted when this is dropped.
+pub struct SmallDisk {
     path: PathBuf,
+    bytes: usize,
 }
 
 impl SmallDisk {
-    /// Mounts it, if this process may.
-    async fn mount(path: &Path) -> Option<Self> {
+    /// Mounts one of this size, if this process may.
+    pub async fn mount(path: &Path, bytes: usize) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             return None;
         }
         std::fs::create_dir_all(path).unwrap();
-        let mounted = mount(&["-t", "tmpfs", "-o", "size=128k,mode=0700", "tmpfs"], path).await;
-        mounted.then(|| Self { path: path.to_owned() })
+        let options = format!("size={bytes},mode=0700");
+        let mounted = mount(&["-t", "tmpfs", "-o", &options, "tmpfs"], path).await;
+        mounted.then(|| Self { path: path.to_owned(), bytes })
     }
 
     /// Fills it to the last block.
-    fn fill(&self) {
-        let full = std::fs::write(self.path.join("filling"), vec![1; 128 << 10]).unwrap_err();
+    pub fn fill(&self) {
+        let full = std::fs::write(self.path.join("filling"), vec![1; self.bytes]).unwrap_err();
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
     }
 }
@@ -49,7 +51,7 @@ async fn a_full_disk_is_said_and_everyone_is_held_all_the_same() {
     let speed = ["--speed", "4"];
     let sandbox = Sandbox::start(&speed).await;
     let mut site = Site::new(&sandbox, (0..4).map(available));
-    let Some(disk) = SmallDisk::mount(&site.state_dir()).await else {
+    let Some(disk) = SmallDisk::mount(&site.state_dir(), 128 << 10).await else {
         println!("not tried: this process may not mount a file system");
         return;
     };

@@ -34,6 +34,8 @@ pub struct Found {
     pub lanes: Vec<RestoredLane>,
     /// What could not be read.
     pub damage: Vec<Damage>,
+    /// Files there were, those without a session too.
+    pub files: usize,
 }
 
 /// A file that is not as it was written.
@@ -57,6 +59,9 @@ pub enum Harm {
     /// Some records.
     #[error("{0} records are damaged: their sessions start as if new")]
     Records(usize),
+    /// Some leases; whose they were is known.
+    #[error("{0} leases are damaged: these are set anew")]
+    Leases(usize),
     /// A session was there twice; the newer record is kept.
     #[error("{0} users were there twice: the newer record is kept")]
     Doubles(usize),
@@ -72,6 +77,7 @@ pub fn load(leases: &Path, wall: SystemTime, now: MonoTime) -> io::Result<Found>
         std::fs::read_dir(leases)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     files.retain(|path| path.extension().is_some_and(|extension| extension == "ledger"));
     files.sort();
+    found.files = files.len();
     for file in files {
         match load_file(&file, wall, now) {
             Ok((lane, harms)) => {
@@ -101,8 +107,11 @@ fn load_file(path: &Path, wall: SystemTime, now: MonoTime) -> Result<(RestoredLa
     let mut kept: HashMap<UserId, (Slot, Stored)> = HashMap::new();
     let mut doubles: Vec<Slot> = Vec::new();
     let mut broken: Vec<Slot> = Vec::new();
+    let mut leases = 0;
     for (slot, bytes) in (0_u32..).map(Slot).zip(records) {
-        match record::decode(bytes) {
+        let slotted = record::decode(bytes);
+        leases += usize::from(record::lost_its_lease(bytes, &slotted));
+        match slotted {
             Slotted::Free => {}
             Slotted::Damaged => broken.push(slot),
             Slotted::Session(stored) => match kept.get_mut(&stored.user) {
@@ -128,6 +137,9 @@ fn load_file(path: &Path, wall: SystemTime, now: MonoTime) -> Result<(RestoredLa
     let damaged = broken.len() + usize::from(!rest.is_empty());
     if damaged > 0 {
         harms.push(Harm::Records(damaged));
+    }
+    if leases > 0 {
+        harms.push(Harm::Leases(leases));
     }
     if !doubles.is_empty() {
         harms.push(Harm::Doubles(doubles.len()));

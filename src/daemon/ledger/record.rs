@@ -82,6 +82,11 @@ pub(super) fn decode(bytes: &[u8; SIZE]) -> Slotted {
     Slotted::Session(Stored { user, written_ms: number(bytes, 16), wish, lease })
 }
 
+/// Whether there was a lease in these bytes that cannot be trusted, although its session can.
+pub(super) fn lost_its_lease(bytes: &[u8; SIZE], slotted: &Slotted) -> bool {
+    bytes[24] == KNOWN && matches!(slotted, Slotted::Session(Stored { lease: None, .. }))
+}
+
 fn wish(state: u8, minutes: u8) -> Option<Wish> {
     let state = *PresenceState::ALL.get(usize::from(state))?;
     Some(Wish { state, expiration: Expiration::from_minutes(u64::from(minutes))? })

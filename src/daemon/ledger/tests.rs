@@ -107,6 +107,20 @@ fn damage_is_told_of_once() {
 }
 
 #[test]
+fn a_damaged_lease_is_told_of_and_its_session_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &[(0, Some(held(7, 1, 0))), (1, Some(held(8, 1, 0)))]);
+    let path = file_of(dir.path(), &lane(1).0);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[header::SIZE + 33] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+
+    let found = load(dir.path(), wall(), NOW).unwrap();
+    assert!(matches!(found.damage[..], [Damage { what: Harm::Leases(1), .. }]), "{:?}", found.damage);
+    assert_eq!(users(&found), [(0, Guid::from_u128(7)), (1, Guid::from_u128(8))]);
+}
+
+#[test]
 fn a_file_cut_anywhere_gives_its_whole_records_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let records: Vec<_> = (0..3).map(|slot| (slot, Some(held(u128::from(slot) + 1, 1, 0)))).collect();

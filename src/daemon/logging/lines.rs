@@ -286,6 +286,17 @@ pub fn ledger_damaged(damage: &Damage) {
     line!(ERROR, "ledger_damaged", file = damage.file.display().to_string(), what = damage.what.to_string());
 }
 
+/// There is no ledger file, although a config was in force here before.
+pub fn ledger_missing(leases: &Path) {
+    line!(
+        WARN,
+        "ledger_missing",
+        path = leases.display().to_string(),
+        advice =
+            "everyone is set anew, `presenced plan` says what that costs; who was removed meanwhile runs out",
+    );
+}
+
 /// The accepted config could not be kept.
 pub fn archive_failed(error: &dyn std::error::Error) {
     line!(
