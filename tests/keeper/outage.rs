@@ -203,3 +203,27 @@ fn a_probe_that_is_refused_is_followed_a_minute_later_too() {
         assert!(gap >= secs(59), "{answer:?}: another after {gap:?}");
     }
 }
+
+/// How far a session that was a probe in the outage falls behind those that lapsed after it.
+#[test]
+fn after_an_hour_away_a_failed_probe_is_not_behind_those_that_lapsed_after_it() {
+    let mut t = Bench::holding(plan().lane(1).users(0..10_000, wish(Available, 60)));
+    t.run(secs(3_600), |_| LOST);
+    let all = t.keeper.sessions(Query { from: SessionIx::FIRST, limit: 20_000 }).sessions;
+    let lapsed_at: BTreeMap<_, _> = all.into_iter().map(|s| (s.user, s.lapses_at.unwrap())).collect();
+    let sent = t.run(secs(240), |_| Outcome::Granted);
+    let mut turns: BTreeMap<_, MonoTime> = BTreeMap::new();
+    for (at, request) in sent {
+        turns.entry(request.user).or_insert(at);
+    }
+    let mut order: Vec<_> = turns.iter().map(|(user, at)| (lapsed_at[user], *at, *user)).collect();
+    order.sort_unstable();
+    let mut behind = Vec::new();
+    for (n, (_, at, user)) in order.iter().enumerate() {
+        let best = order[n..].iter().map(|(_, at, _)| *at).min().unwrap();
+        if at.since(best) > secs(2) {
+            behind.push((*user, at.since(best)));
+        }
+    }
+    assert!(behind.is_empty(), "{} sessions were overtaken: {behind:?}", behind.len());
+}

@@ -43,6 +43,7 @@ impl Lane {
     fn granted(&mut self, slot: Slot, asked: Asked, probe: bool, now: MonoTime) -> Option<UserId> {
         self.token.granted(asked.generation);
         let was_parked = self.standing.parked();
+        let was_probing = self.standing.probes();
         self.standing.granted(probe);
         self.tally.granted += 1;
         self.notice_lapse(slot, now);
@@ -75,7 +76,21 @@ impl Lane {
         if was_parked && !self.standing.parked() {
             self.unpark(now);
         }
+        if was_probing && !self.standing.probes() {
+            self.forget_losses(now);
+        }
         set
+    }
+
+    /// The outage is over: what its probes met was about the lane, and they are as urgent as their leases say.
+    fn forget_losses(&mut self, now: MonoTime) {
+        let retries: Vec<Slot> = self.agenda.before(Queue::Retry, MonoTime::FAR).collect();
+        for slot in retries {
+            if self.session(slot).rejected == Generation(0) {
+                self.with(slot, |s| s.attempt = 0);
+                self.settle(slot, now);
+            }
+        }
     }
 
     fn granted_set(&mut self, slot: Slot, sent: Wish, asked: Asked, now: MonoTime) -> Option<UserId> {
