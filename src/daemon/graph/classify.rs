@@ -17,7 +17,7 @@ use crate::keeper::{Call, Loss, Outcome, Refusal};
 ///   portal or a gateway, and no user should be parked for that.
 /// - 407 from a proxy, 408, 409, 412, 421, 423, 424, 425: nothing in the request is wrong, and it is idempotent.
 /// - 5xx, 509 (bandwidth) included, and what is no HTTP status at all.
-pub(super) fn classify(call: Call, status: u16, headers: &HeaderMap, wall: SystemTime) -> Outcome {
+pub fn classify(call: Call, status: u16, headers: &HeaderMap, wall: SystemTime) -> Outcome {
     match status {
         200..=299 => Outcome::Granted,
         // clearPresence: "no session" is what was wanted.

@@ -14,15 +14,15 @@ const MAX_DEPTH: usize = 8;
 
 /// What an answer that grants nothing says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Fault {
+pub struct Fault {
     /// Graph's error code.
-    pub(super) code: Option<String>,
+    pub code: Option<String>,
     /// Graph's words.
-    pub(super) message: Option<String>,
+    pub message: Option<String>,
     /// Graph's name for the request.
-    pub(super) request_id: Option<String>,
+    pub request_id: Option<String>,
     /// What to do, where something between us and Graph answered.
-    pub(super) cause: Option<String>,
+    pub cause: Option<String>,
 }
 
 impl Fault {
@@ -31,7 +31,7 @@ impl Fault {
     ///
     /// Source of the envelope: the page on Microsoft Graph error responses. Inner errors nest, and are spelled both
     /// `innerError` and `innererror`.
-    pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8], secret: &str) -> Self {
+    pub fn read(status: u16, headers: &HeaderMap, body: &[u8], secret: &str) -> Self {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let envelope: Value = serde_json::from_slice(body).unwrap_or_default();
         let find = |key| first(&envelope["error"], key).and_then(|text| shown(text, secret));

@@ -10,7 +10,9 @@ mod fault;
 mod tests;
 mod wire;
 
+pub use classify::classify;
 pub use client::GraphClient;
+pub use fault::Fault;
 
 use crate::keeper::Outcome;
 
