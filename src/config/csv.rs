@@ -125,11 +125,16 @@ pub(super) fn reduced(text: &str, at: usize, separator: u8, kept: &BTreeSet<usiz
 }
 
 impl Cell {
-    /// As it is written, with the quotes around it.
+    /// As it is written, with the quotes around it, and without white space that has no meaning.
     fn raw<'t>(&self, text: &'t str) -> &'t str {
         // Before a cell without quotes there is a separator, or a line break.
         let quoted = self.start > 0 && text.as_bytes()[self.start - 1] == b'"';
-        if quoted { &text[self.start - 1..=self.end] } else { text[self.start..self.end].trim() }
+        if quoted {
+            return &text[self.start - 1..=self.end];
+        }
+        let inner = text[self.start..self.end].trim_end();
+        // A space before a quote is what makes it a part of the text.
+        if inner.trim_start().starts_with('"') { inner } else { inner.trim_start() }
     }
 
     /// What it holds, without white space around it.
@@ -201,6 +206,14 @@ mod tests {
         let kept = reduced(text, 2, b';', &[0, 1].into());
         assert_eq!(kept, "sep=;\nid;n\n1;\"a;\"\"b\"\n2;\n\"3\";c\n");
         assert_eq!(reduced(text, 2, b';', &[2].into()), "sep=;\np\n49\n\n\"two\nlines\"\n");
+    }
+
+    #[test]
+    fn a_quote_behind_a_space_is_still_none_around_a_cell_when_the_text_is_reduced() {
+        let text = "id,name,mail\n1, \"Jo\" Doe ,x\n";
+        let kept = reduced(text, 0, b',', &[0, 1].into());
+        assert_eq!(kept, "sep=,\nid,name\n1, \"Jo\" Doe\n");
+        assert_eq!(rows(&kept, b',')[2], row(&["1", "\"Jo\" Doe"]));
     }
 
     #[test]

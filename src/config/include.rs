@@ -8,7 +8,7 @@ use glob::{MatchOptions, Pattern};
 use toml::de::DeTable;
 
 use super::file::Contents;
-use super::problem::{Code, Problem};
+use super::problem::{Code, Problem, shown_path};
 use super::read::{Key, Reader};
 use super::source::{FileIx, Place, Placed, Source, Sources, is_table};
 
@@ -68,7 +68,7 @@ impl Kind {
     }
 
     fn unreadable(self, at: Place, path: &Path, why: &str) -> Problem {
-        Problem::new(Code::Unreadable, at, format!("cannot read {}: {why}", path.display()))
+        Problem::new(Code::Unreadable, at, format!("cannot read {}: {why}", shown_path(path)))
             .label(self.named_at())
     }
 
@@ -77,12 +77,13 @@ impl Kind {
             Self::Toml => "this include matches no file",
             Self::Table => "this pattern matches no file: no users come from it",
         };
+        let looked_for = shown_path(Path::new(looked_for));
         let help = format!("looked for {looked_for}; names that begin with a dot do not match");
         Problem::new(Code::MatchesNothing, at, message).label("nothing here").help(help)
     }
 
     fn wrong_name(self, code: Code, at: Place, path: &Path) -> Problem {
-        let path = path.display();
+        let path = shown_path(path);
         let (message, help) = match self {
             Self::Toml => (
                 format!("{path} is not included: its name does not end in .toml"),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::source::{Place, Sources};
 
-pub(super) use redact::{looks_like_secret, may_be_secret, names_secret, shown};
+pub(super) use redact::{looks_like_secret, may_be_secret, names_secret, shown, shown_path};
 
 /// All that was found in one config, with the texts that it is shown in.
 pub struct Problems {

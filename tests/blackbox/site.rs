@@ -76,8 +76,11 @@ impl Config {
             let _ = write!(
                 text,
                 "[[app]]\nname = \"{name}\"\ntenant = \"{TENANT}\"\nclient_id = \"{client_id}\"\n\
-                 cloud = {cloud}\ncredential = {{ secret_file = \"{name}.secret\" }}\n{app}\n"
+                 cloud = {cloud}\ncredential = {{ secret_file = \"{name}.secret\" }}\n"
             );
+            if !app.is_empty() {
+                let _ = writeln!(text, "{app}");
+            }
         }
         for User { n, says } in users {
             let _ = write!(text, "[[user]]\nid = \"{}\"\nname = \"user {n}\"\n{says}\n", id(*n));

@@ -9,7 +9,7 @@ use rustls_pki_types::pem::PemObject;
 
 use super::apps::{AdmittedApp, Apps};
 use crate::config::file::Contents;
-use crate::config::problem::{Code, Problem};
+use crate::config::problem::{Code, Problem, shown_path};
 use crate::config::secret::{self, Environment, SecretError};
 use crate::config::settings::{Credential, Network};
 use crate::config::source::open_regular;
@@ -40,7 +40,7 @@ pub(super) fn environment(
     if let (Some(path), Some(written)) = (&network.ca_file, main.network.ca_file.given())
         && let Err(why) = certificates(path)
     {
-        let message = format!("no certificate in {}: {why}", path.display());
+        let message = format!("no certificate in {}: {why}", shown_path(path));
         problems.push(
             Problem::new(Code::CaFile, written.at, message).help("a PEM file of CA certificates is needed"),
         );

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
@@ -40,6 +41,11 @@ pub(in crate::config) fn shown(value: &str) -> String {
         text.push('…');
     }
     format!("`{text}`")
+}
+
+/// A path as it may appear in a message: whole, but covered like the text.
+pub(in crate::config) fn shown_path(path: &Path) -> String {
+    redacted_rows(&path.to_string_lossy()).into_owned()
 }
 
 fn escaped(char: char) -> impl Iterator<Item = char> {

@@ -58,6 +58,17 @@ fn a_secret_is_told_from_a_slip_of_the_pen_in_whatever_case_its_key_is_written()
 }
 
 #[test]
+fn a_secret_in_the_place_of_a_path_is_covered_in_messages() {
+    const ENTRA: &str = "abc8Q~0123456789_0123456789.0123456789AB";
+    for path in [format!("{ENTRA}.csv"), format!("{ENTRA}/users.csv"), ENTRA.to_owned()] {
+        let found = read(&format!("{APP}[[users_from]]\nfile = \"{path}\"\n")).unwrap_err();
+        for output in [found.render(false), found.to_json().to_string(), found.first_line()] {
+            assert!(output.contains("cannot read *") && !output.contains("0123"), "{output}");
+        }
+    }
+}
+
+#[test]
 fn settings_print_no_password_of_a_proxy() {
     let text = format!("{APP}[network]\nproxy = \"http://user:{CANARY}@proxy.example.org:3128\"\n");
     let loaded = read(&text).unwrap();

@@ -9,7 +9,7 @@ use crate::keeper::{Call, Loss, Outcome, Refusal};
 
 /// What became of a call, by the status and the headers of its answer. `wall` is the wall time now: a `Retry-After`
 /// that is a date counts from it where the answer has no `Date` of its own.
-pub(super) fn classify(call: Call, status: u16, headers: &HeaderMap, wall: SystemTime) -> Outcome {
+pub fn classify(call: Call, status: u16, headers: &HeaderMap, wall: SystemTime) -> Outcome {
     match status {
         // clearPresence: "no session" is what was wanted.
         404 if call == Call::Clear => Outcome::Granted,

@@ -14,15 +14,15 @@ const MAX_DEPTH: usize = 8;
 
 /// What an answer that grants nothing says.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Fault {
+pub struct Fault {
     /// Graph's error code.
-    pub(super) code: Option<String>,
+    pub code: Option<String>,
     /// Graph's words.
-    pub(super) message: Option<String>,
+    pub message: Option<String>,
     /// Graph's name for the request.
-    pub(super) request_id: Option<String>,
+    pub request_id: Option<String>,
     /// What to do, where something between us and Graph answered.
-    pub(super) cause: Option<String>,
+    pub cause: Option<String>,
 }
 
 impl Fault {
@@ -31,7 +31,7 @@ impl Fault {
     ///
     /// Source of the envelope: the page on Microsoft Graph error responses. Inner errors nest, and are spelled both
     /// `innerError` and `innererror`.
-    pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8], secret: &str) -> Self {
+    pub fn read(status: u16, headers: &HeaderMap, body: &[u8], secret: &str) -> Self {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let envelope: Value = serde_json::from_slice(body).unwrap_or_default();
         let find = |key| first(&envelope["error"], key).and_then(|text| shown(text, secret));
@@ -42,7 +42,7 @@ impl Fault {
             message: find("message"),
             request_id: request_id.or_else(|| find(REQUEST_ID)),
             cause: match status {
-                300..=399 => Some(redirected(header(LOCATION.as_str()))),
+                300..=399 => Some(redirected(header(LOCATION.as_str()), secret)),
                 407 => Some(
                     "a proxy wants a user and a password; write them into its URL in [network] proxy".to_owned(),
                 ),
@@ -91,9 +91,13 @@ fn first<'a>(error: &'a Value, key: &str) -> Option<&'a str> {
         .find_map(|error| error[key].as_str().filter(|text| !text.trim().is_empty()))
 }
 
-/// Of the place to go to only the host is shown: the rest may hold anything.
-fn redirected(location: Option<&str>) -> String {
-    let host = location.and_then(|place| Url::parse(place).ok()).and_then(|url| shown(url.host_str()?, ""));
+/// Of the place to go to only the host is shown: the rest may hold anything. A place that holds `secret` is not shown
+/// at all: in a host it would stand in lower case.
+fn redirected(location: Option<&str>, secret: &str) -> String {
+    let host = location
+        .filter(|place| shown(place, secret).is_some())
+        .and_then(|place| Url::parse(place).ok())
+        .and_then(|url| shown(url.host_str()?, ""));
     let to = host.map(|host| format!(" to {host}")).unwrap_or_default();
     format!(
         "a redirect{to}, which is never followed; look for a portal or a gateway on the way, and check the app's cloud"
@@ -165,5 +169,14 @@ mod tests {
     fn a_message_that_gives_the_token_back_is_left_out() {
         let body = br#"{"error":{"code":"X","message":"bad token ey.t0ken.sig"}}"#;
         assert_eq!(Fault::read(401, &HeaderMap::new(), body, "ey.t0ken.sig").message, None);
+    }
+
+    #[test]
+    fn a_redirect_that_gives_the_token_back_is_shown_without_its_place() {
+        for place in ["https://x-eY.t0ken.sig-x.example/", "https://portal.example/?t=eY.t0ken.sig"] {
+            let cause =
+                Fault::read(302, &headers(&[("location", place)]), b"", "eY.t0ken.sig").cause.unwrap();
+            assert!(cause.starts_with("a redirect, "), "{cause}");
+        }
     }
 }

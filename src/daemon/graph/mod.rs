@@ -11,7 +11,9 @@ mod fault;
 mod tests;
 mod wire;
 
+pub use classify::classify;
 pub use client::GraphClient;
+pub use fault::Fault;
 
 use crate::keeper::id::UserId;
 use crate::keeper::{Call, Outcome};

@@ -14,6 +14,7 @@ use std::fmt;
 
 use reqwest::header::HeaderValue;
 
+pub use reply::{Asked, read};
 pub use source::TokenSource;
 
 use crate::keeper::TokenAnswer;

@@ -21,14 +21,14 @@ const LIFETIME_UNKNOWN: Duration = Duration::from_secs(300);
 /// Later than every date that HTTP can write: the year 10000.
 const END_OF_DATES: Duration = Duration::from_secs(253_402_300_800);
 
-/// What was asked, for the words about the answer.
-pub(super) struct Asked<'a> {
+/// What was asked of the token endpoint, for the words about the answer.
+pub struct Asked<'a> {
     /// Where the secret is, as the config says it.
-    pub(super) credential: String,
+    pub credential: String,
     /// The `client-request-id` that was sent.
-    pub(super) id: String,
+    pub id: String,
     /// What no text may hold.
-    pub(super) secret: &'a str,
+    pub secret: &'a str,
 }
 
 /// An answer that holds a token. Numbers come as numbers or as strings.
@@ -42,8 +42,8 @@ struct Granted<'a> {
     refresh_in: Option<Value>,
 }
 
-/// Reads an answer. Lifetimes count from the send of the request, which is before the authority began to count.
-pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8], asked: &Asked<'_>) -> TokenReply {
+/// Reads an answer of the token endpoint. Lifetimes count from the send of the request, which is before the authority began to count.
+pub fn read(status: u16, headers: &HeaderMap, body: &[u8], asked: &Asked<'_>) -> TokenReply {
     if (200..300).contains(&status) {
         return granted(body).unwrap_or_else(|| no_token(status, headers, asked));
     }
