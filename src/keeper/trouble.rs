@@ -26,7 +26,7 @@ const PARKED_FIRST: Duration = Duration::from_secs(10);
 const PARKED_LONGEST: Duration = Duration::from_secs(900);
 
 /// How a lane stands towards the service.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Standing {
     state: State,
     /// The request that is the probe, while it is in flight.
@@ -41,8 +41,9 @@ pub(super) struct Standing {
     sent: Sent,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum State {
+    #[default]
     Open,
     /// Nothing before `until`; after it one request a minute until `asked_until`, if that is later. `again`: nothing was
     /// granted since the 429 before, so that one request shows whether there is room before all others follow.
@@ -59,20 +60,6 @@ enum State {
         next: MonoTime,
         tries: u32,
     },
-}
-
-impl Default for Standing {
-    fn default() -> Self {
-        Self {
-            state: State::Open,
-            probe: None,
-            losses: 0,
-            lost_at: None,
-            throttles: 0,
-            refused: Vec::new(),
-            sent: Sent::default(),
-        }
-    }
 }
 
 impl Standing {
