@@ -1,4 +1,5 @@
-//! A million users from a CSV file: start and reload, timed on the built binary. Run by `tests/long/run`.
+//! Millions of users from a CSV file, on the built binary: start and reload timed, and what holding them takes. Run by
+//! `tests/long/run`.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -15,13 +16,17 @@ const CHANGED: u32 = 100;
 /// Between two looks at what the service has got.
 const GLANCE: Duration = Duration::from_millis(5);
 
+/// Three million of them, in lanes that are nearly full.
+const MANY: u32 = 3_000_000;
+const MANY_LANES: u32 = 223;
+
 #[tokio::test]
 #[ignore = "takes a minute and 2 GiB: tests/long/run"]
 async fn a_million_users_from_csv_start_and_change_in_seconds() {
     let sandbox = Sandbox::start(&[]).await;
     let site = Site::new(&sandbox, []);
-    site.write_text(&config(&sandbox.url));
-    write_users(&site, "Available");
+    site.write_text(&config(&sandbox.url, LANES));
+    write_users(&site, USERS, LANES, "Available");
     let started = Instant::now();
     let mut daemon = site.run();
     let sets = async || sandbox.report().await["sets"].as_u64().unwrap();
@@ -34,7 +39,7 @@ async fn a_million_users_from_csv_start_and_change_in_seconds() {
     sandbox.until("some time goes by", |r| r["virtual_seconds"].as_f64() > Some(15.0)).await;
     println!("at rest: {}", memory(daemon.pid()));
 
-    write_users(&site, "Away");
+    write_users(&site, USERS, LANES, "Away");
     let (asked, mut seen, mut last, mut longest) =
         (Instant::now(), sets().await, Instant::now(), Duration::ZERO);
     daemon.signal(Signal::HUP);
@@ -58,9 +63,62 @@ async fn a_million_users_from_csv_start_and_change_in_seconds() {
     assert_eq!((&report["lapses"], &report["throttled"]), (&0.into(), &0.into()), "{report:#}");
 }
 
-fn config(url: &str) -> String {
+/// Every session is set, and renewed at least once, before what the daemon takes is measured for five minutes.
+#[tokio::test]
+#[ignore = "takes fifteen minutes and 4 GiB: tests/long/run"]
+async fn three_million_sessions_in_many_lanes_are_held() {
+    let sandbox = Sandbox::start(&["--latency", "150"]).await;
+    let site = Site::new(&sandbox, []);
+    site.write_text(&config(&sandbox.url, MANY_LANES));
+    write_users(&site, MANY, MANY_LANES, "Available");
+    let mut daemon = site.run();
+    daemon.event("started").await;
+    let mut measured = None;
+    for until in [600_u32, 900] {
+        let report = loop {
+            // A report is a walk over all sessions, in the process that has to answer.
+            tokio::time::sleep(Duration::from_secs(15)).await;
+            let report = sandbox.report().await;
+            if report["virtual_seconds"].as_f64() > Some(f64::from(until)) {
+                break report;
+            }
+        };
+        assert_eq!(
+            (&report["sessions"], &report["lapses"], &report["throttled"]),
+            (&MANY.into(), &0.into(), &0.into()),
+            "{report:#}\n{}",
+            daemon.log()
+        );
+        let now = (
+            report["virtual_seconds"].as_f64().unwrap(),
+            report["sets"].as_u64().unwrap(),
+            processor(daemon.pid()),
+        );
+        if let Some((at, sets, processor)) = measured.replace(now) {
+            let span = now.0 - at;
+            println!(
+                "{MANY} sessions in {MANY_LANES} lanes: {:.0} sets a second take {:.2} of a core; {}",
+                (now.1 - sets) as f64 / span,
+                (now.2 - processor).as_secs_f64() / span,
+                memory(daemon.pid())
+            );
+        }
+    }
+}
+
+/// What a process has had of the processors so far.
+fn processor(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // User and system time are the 14th and 15th field; the second is in brackets, and may hold anything.
+    let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    // A hundredth of a second each: USER_HZ, whatever the kernel counts in.
+    Duration::from_millis(10 * ticks)
+}
+
+fn config(url: &str, lanes: u32) -> String {
     let mut text = "[daemon]\nstate_dir = \"state\"\n".to_owned();
-    for lane in 0..LANES {
+    for lane in 0..lanes {
         let tenant = format!("{}{:012x}", &TENANT[..24], lane + 1);
         let _ = write!(
             text,
@@ -73,11 +131,11 @@ fn config(url: &str) -> String {
 }
 
 /// One in [`CHANGED`] shows `state`, the others Available.
-fn write_users(site: &Site, state: &str) {
+fn write_users(site: &Site, users: u32, lanes: u32, state: &str) {
     let mut text = "id,displayName,app,shows\n".to_owned();
-    for n in 0..USERS {
+    for n in 0..users {
         let shows = if n.is_multiple_of(CHANGED) { state } else { "Available" };
-        let _ = writeln!(text, "{},User {n},t{},{shows}", id(n), n % LANES);
+        let _ = writeln!(text, "{},User {n},t{},{shows}", id(n), n % lanes);
     }
     let next = site.path("users.next");
     std::fs::write(&next, text).unwrap();
