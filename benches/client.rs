@@ -264,6 +264,8 @@ fn app(root: &str) -> App {
         client_id: CLIENT.parse().unwrap(),
         cloud: Cloud { graph: root.clone(), login: root },
         credential: Credential::SecretEnv("UNUSED".to_owned()),
+        secret_expires: None,
+        cae: false,
         quota: Quota::PRESENCE,
     }
 }

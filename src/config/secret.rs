@@ -30,6 +30,10 @@ pub fn read(credential: &Credential) -> Result<SecretString, SecretError> {
             let value = std::env::var_os(name).ok_or_else(|| SecretError::NotSet(name.clone()))?;
             from_bytes(value.into_encoded_bytes())
         }
+        Credential::Certificate(_)
+        | Credential::FederatedTokenFile(_)
+        | Credential::ManagedIdentity(_)
+        | Credential::SignedIn(_) => Err(SecretError::Empty),
     }
 }
 

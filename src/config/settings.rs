@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use url::{Host, Url};
 
 use crate::keeper::id::{ClientId, LaneKey, TenantId, UserId};
@@ -134,6 +135,12 @@ pub struct App {
     pub cloud: Cloud,
     /// How it proves who it is.
     pub credential: Credential,
+    /// The day on which its client secret ends, UTC. `None`: nobody said, or it is no secret. A certificate says
+    /// itself.
+    pub secret_expires: Option<Date>,
+    /// Whether it asks for tokens under continuous access evaluation: they live for up to a day, and Graph may ask for
+    /// another one at any time. Source: the page "Continuous access evaluation for workload identities".
+    pub cae: bool,
     /// What Graph takes from it.
     pub quota: Quota,
 }
@@ -199,13 +206,39 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// How an app proves who it is. Never holds a secret, only where it is.
+/// How an app proves who it is. Never holds a secret, only where it is. Files are read at each token request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Credential {
-    /// A client secret in a file, read at each token request.
+    /// A client secret in a file.
     SecretFile(PathBuf),
     /// A client secret in an environment variable.
     SecretEnv(String),
+    /// A certificate, whose key signs an assertion.
+    Certificate(CertificateFiles),
+    /// A token of another identity provider that the app registration trusts: Kubernetes, SPIFFE, a CI system.
+    FederatedTokenFile(PathBuf),
+    /// What the Azure host that the daemon runs on vouches for.
+    ManagedIdentity(Identity),
+    /// A user who signed in by `presenced login`, and whose refresh token is kept in this file of the state directory.
+    SignedIn(PathBuf),
+}
+
+/// Where a certificate and its private key are, in PEM.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CertificateFiles {
+    /// The certificate, first in its file; what follows, a chain for instance, is not looked at.
+    pub certificate: PathBuf,
+    /// The key, where it is not in the certificate's file.
+    pub key: Option<PathBuf>,
+}
+
+/// Which of a host's managed identities.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Identity {
+    /// The one that is the host's own.
+    SystemAssigned,
+    /// One that was assigned to it, by its client id.
+    UserAssigned(ClientId),
 }
 
 /// SHA-256 of what the config means.

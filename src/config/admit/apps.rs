@@ -180,6 +180,8 @@ fn one(
         client_id: *client_id.value()?,
         cloud: cloud?,
         credential,
+        secret_expires: None,
+        cae: false,
         quota: quota?,
     };
     Some(AdmittedApp { app, written })

@@ -32,6 +32,7 @@ pub(super) fn environment(
         let credential = match &app.app.credential {
             Credential::SecretFile(path) => path.to_string_lossy().into_owned(),
             Credential::SecretEnv(name) => format!("${name}"),
+            _ => continue,
         };
         if seen.insert(credential) {
             problems.extend(secret(app, environment));
@@ -64,6 +65,7 @@ fn secret(app: &AdmittedApp, environment: &Environment<'_>) -> Option<Problem> {
             Some(value) => secret::from_bytes(value.into_encoded_bytes()).err()?,
             None => SecretError::NotSet(name.clone()),
         },
+        _ => return None,
     };
     let bare = secret::is_bare(&app.written.value);
     let (why, help) = match error {

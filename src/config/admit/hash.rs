@@ -123,6 +123,7 @@ impl Canon {
                     self.text("secret_env");
                     self.text(name);
                 }
+                _ => {}
             }
             self.number(app.quota.requests.into());
             self.number(app.quota.per.as_secs());

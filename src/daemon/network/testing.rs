@@ -33,6 +33,8 @@ pub(in crate::daemon) fn app(root: &str, credential: Credential) -> App {
         client_id: "22553876-f5ab-4529-bffb-cfe50aa89f87".parse().unwrap(),
         cloud: Cloud { graph: root.clone(), login: root },
         credential,
+        secret_expires: None,
+        cae: false,
         quota: Quota { requests: 1_500, per: Duration::from_secs(30) },
     }
 }

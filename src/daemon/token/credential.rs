@@ -21,6 +21,7 @@ impl fmt::Display for Place<'_> {
         match self.0 {
             Credential::SecretFile(path) => write!(f, "secret_file {}", path.display()),
             Credential::SecretEnv(name) => write!(f, "secret_env {name}"),
+            _ => Ok(()),
         }
     }
 }

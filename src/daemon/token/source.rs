@@ -143,6 +143,7 @@ impl TokenSource {
                  again as soon as the file changes"
             }
             Credential::SecretEnv(_) => "set that variable to the secret's value, and start the daemon again",
+            _ => "",
         };
         let meaning = match error {
             // These name it, or say why they do not: its name may be the secret itself.
