@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::diff::{Diff, SessionDiff};
 use super::funding::{self, Load};
 use super::id::UserId;
+use super::lane::CLOSE;
 use super::plan::{LanePlan, Plan, Quota};
 use super::presence::{PresenceState, Wish};
 
@@ -45,7 +46,8 @@ pub fn forecast(plan: &Plan) -> Vec<LaneForecast<'_>> {
 }
 
 /// How long it takes until everything that `diff` adds or changes in `old` is set, in the slowest of the lanes: what
-/// the renewals of the others leave of the quota is for sets. At the start of a lane that is all of it.
+/// the renewals of the others leave of the quota is for sets. At the start of a lane that is all of it. Those renewals
+/// come behind the sets, and wait until they are urgent.
 #[must_use]
 pub fn time_to_set(old: &Plan, lanes: &[LaneForecast<'_>], diff: &Diff) -> Duration {
     let times = diff.lanes.iter().filter_map(|change| {
@@ -58,13 +60,14 @@ pub fn time_to_set(old: &Plan, lanes: &[LaneForecast<'_>], diff: &Diff) -> Durat
             }),
             SessionDiff::Removed { .. } => None,
         });
-        let (mut count, mut load) = (0_u32, Load::default());
+        let lane = &lanes[at];
+        let (mut count, mut others) = (0_u32, lane.terms.clone());
         for wish in set {
             count += 1;
-            load.add(Load::of(wish));
+            others.entry(wish.term()).and_modify(|others| *others -= 1);
         }
-        let lane = &lanes[at];
-        let others = lane.rate - load.hertz() / lane.fraction;
+        let renewed_after = |term: Duration| lane.period(term).max(term.saturating_sub(CLOSE)).as_secs_f64();
+        let others: f64 = others.iter().map(|(&term, &count)| count as f64 / renewed_after(term)).sum();
         Some(f64::from(count) / (lane.lane.head.quota.per_second() - others))
     });
     Duration::from_secs_f64(times.fold(0.0, f64::max))
@@ -207,8 +210,8 @@ mod tests {
         let busy = Some(Wish { state: PresenceState::InACall, expiration: Expiration::MAX });
         changed[0].sessions[..2_000].iter_mut().for_each(|session| session.wish = busy);
         let changed = Plan::new(changed);
-        let left = 50.0 - 11_500.0 / forecast(&changed)[0].period(Duration::from_secs(300)).as_secs_f64();
-        assert!((takes(&full, &changed) - 2_000.0 / left).abs() < 1.0);
+        let left = 50.0 - 11_500.0 / 280.0;
+        assert!((takes(&full, &changed) - 2_000.0 / left).abs() < 1.0, "others wait until they are urgent");
         let mut renamed = full.clone().into_lanes();
         renamed[0].sessions.iter_mut().for_each(|session| session.priority = 1);
         assert!(takes(&full, &Plan::new(renamed)).abs() < 1e-9, "a priority sends nothing");

@@ -4,14 +4,17 @@
 //! its own status, headers and body, and the batch as a whole with 200 whatever is in it.
 
 use std::borrow::Cow;
+use std::time::SystemTime;
 
 use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use super::classify::by_status;
 use super::client::{Asked, Heard};
 use super::{Answer, Ask, Together};
+use crate::daemon::token::AccessToken;
 use crate::keeper::{Loss, Outcome};
 
 /// The most calls in a batch, by the same page.
@@ -32,6 +35,21 @@ struct Item<'a> {
     headers: Option<&'a RawValue>,
     #[serde(borrow, default)]
     body: Option<&'a RawValue>,
+}
+
+/// Reads an answer to a batch of `asks` that was sent with this token at this wall time: a pure function.
+///
+/// # Panics
+/// With more asks than a batch may have: 20.
+#[must_use]
+pub fn read_batch(
+    asks: &[Ask],
+    (status, headers, body): (u16, HeaderMap, &[u8]),
+    token: &AccessToken,
+    wall: SystemTime,
+) -> Together {
+    assert!(asks.len() <= MOST, "{} calls in a batch", asks.len());
+    read(asks, &Heard { status, headers, body: body.into() }, &Asked { id: Uuid::nil(), token, wall })
 }
 
 /// Reads the answer to a batch of `asks`.
@@ -106,13 +124,11 @@ impl Item<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use serde_json::{Value, json};
-    use uuid::Uuid;
 
     use super::*;
-    use crate::daemon::token::AccessToken;
     use crate::keeper::id::Guid;
     use crate::keeper::{Call, Expiration, PresenceState, Refusal, Wish};
 
@@ -122,9 +138,7 @@ mod tests {
         let asks: Vec<_> = calls.iter().map(|&call| Ask { user: Guid::from_u128(1), call }).collect();
         let headers = headers.iter().map(|&(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
         let token = AccessToken::bearer("ey.canary-token.sig").unwrap();
-        let asked = Asked { id: Uuid::nil(), token: &token, wall: SystemTime::UNIX_EPOCH };
-        let heard = Heard { status, headers: headers.collect(), body: body.into() };
-        let together = read(&asks, &heard, &asked);
+        let together = read_batch(&asks, (status, headers.collect(), body), &token, SystemTime::UNIX_EPOCH);
         assert!(!format!("{together:?}").contains("canary"), "the token shows: {together:?}");
         together
     }

@@ -11,6 +11,7 @@ mod fault;
 mod tests;
 mod wire;
 
+pub use batch::read_batch;
 pub use classify::classify;
 pub use client::GraphClient;
 pub use fault::Fault;

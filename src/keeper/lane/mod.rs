@@ -20,7 +20,7 @@ use super::time::MonoTime;
 use super::token::Token;
 use super::trouble::Standing;
 
-pub(super) use pick::{Step, Turn};
+pub(super) use pick::{CLOSE, Step, Turn};
 
 /// What goes out of the keeper.
 pub(super) type Outbox = VecDeque<Output>;

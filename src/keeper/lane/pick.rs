@@ -13,7 +13,7 @@ use super::super::time::MonoTime;
 use super::{Drain, Lane};
 
 /// A renewal that lapses sooner than this goes before everything else.
-const CLOSE: Duration = Duration::from_secs(20);
+pub(in crate::keeper) const CLOSE: Duration = Duration::from_secs(20);
 /// One request in so many is a clear, if any waits.
 const CLEAR_SHARE: u8 = 20;
 /// How many sessions are moved from one queue to another before the lane is left for others.
