@@ -5,10 +5,12 @@
 //! Each step collects problems (`problem`) and goes on, so that one run finds all of them.
 
 mod admit;
+pub mod certificate;
 mod credential;
 mod csv;
 mod file;
 mod include;
+mod private;
 mod problem;
 mod read;
 pub mod resolve;

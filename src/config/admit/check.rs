@@ -54,7 +54,7 @@ fn secret(app: &AdmittedApp, environment: &Environment<'_>) -> Option<Problem> {
     let error = match &app.app.credential {
         Credential::SecretFile(path) => match secret::read_file(path) {
             Ok(file) => {
-                let why = file.exposure()?;
+                let why = file.access.exposure()?;
                 let message = format!("the secret {} is not well kept: {why}", secret::named(path));
                 let problem = Problem::new(Code::SecretExposed, at, message);
                 return Some(problem.help("chmod 0400, owned by root or by the daemon's user"));
@@ -97,9 +97,11 @@ fn advice(error: &SecretError) -> &'static str {
         SecretError::Forbidden(_) => "run the check as the daemon's user, or with --no-environment",
         SecretError::NotSet(_) => "set it in the service's environment",
         SecretError::Unreadable { .. } => "it must be a regular file",
-        SecretError::Empty | SecretError::TooLarge | SecretError::NotOneWord => {
-            "write the value of the client secret into it, and nothing else"
-        }
+        SecretError::Empty
+        | SecretError::TooLarge
+        | SecretError::NotOneWord
+        | SecretError::NotAToken(_)
+        | SecretError::NoSecret => "write the value of the client secret into it, and nothing else",
     }
 }
 

@@ -151,7 +151,11 @@ impl TokenSource {
             | SecretError::Forbidden(_)
             | SecretError::Unreadable { .. }
             | SecretError::NotSet(_) => error.to_string(),
-            SecretError::Empty | SecretError::TooLarge | SecretError::NotOneWord => {
+            SecretError::Empty
+            | SecretError::TooLarge
+            | SecretError::NotOneWord
+            | SecretError::NotAToken(_)
+            | SecretError::NoSecret => {
                 format!("{error} ({})", Place(&self.credential))
             }
         };
