@@ -11,7 +11,7 @@ use crate::daemon::clock::Clock;
 use crate::daemon::graph::Detail;
 use crate::daemon::outlook::Outlook;
 use crate::daemon::signals::Origin;
-use crate::daemon::token::TokenDetail;
+use crate::daemon::token::{Class, TokenDetail};
 use crate::keeper::diff::Counts;
 use crate::keeper::event::{Event, Trouble, Why};
 use crate::keeper::id::{Guid, LaneIx, SessionIx, Slot, UserId};
@@ -101,6 +101,7 @@ fn detail() -> Detail {
 fn token_detail() -> TokenDetail {
     TokenDetail {
         error: "invalid_client".to_owned(),
+        class: Class::Fix,
         aadsts: Some(7_000_222),
         meaning: "the client secret has expired".to_owned(),
         advice: "make a new one".to_owned(),
@@ -194,7 +195,7 @@ fn each_event_about_a_token_has_its_name_and_says_what_to_do() {
     let lane = LANE;
     assert_eq!(
         line_of(&Event::TokenFailed { lane, attempt: 1, next_try: Duration::from_secs(2), good_for: None }),
-        "ERROR token_failed app=contoso error=invalid_client aadsts=7000222 \
+        "ERROR token_failed app=contoso error=invalid_client class=fix_config aadsts=7000222 \
          meaning=\"the client secret has expired\" advice=\"make a new one\" attempt=1 next_try_s=2 \
          correlation_id=c0"
     );
