@@ -9,7 +9,7 @@ use url::{Host, Url};
 use super::lanes::{Ways, new_ways};
 use super::outlook::Outlook;
 use crate::config::settings::{App, Settings};
-use crate::config::{self, Loaded, Options, Problems, Sources};
+use crate::config::{self, Loaded, Look, Problems, Sources};
 use crate::keeper::plan::HeldRemovals;
 use crate::keeper::{Diff, Plan, diff};
 
@@ -81,7 +81,7 @@ impl ConfigFile {
     /// # Errors
     /// All that is wrong with them.
     pub fn load(&self) -> Result<Loaded, Problems> {
-        let mut loaded = config::load(&self.path, Options { environment: true })?;
+        let mut loaded = config::load(&self.path, Look::Everything { at: None })?;
         if let Some(state_dir) = &self.state_dir {
             loaded.settings.daemon.state_dir.clone_from(state_dir);
         }
