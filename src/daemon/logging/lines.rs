@@ -253,7 +253,7 @@ pub fn credential_expiring(app: &str, end: End, notice: Notice) {
             "make a new certificate, upload it to the app registration, and put it with its key in the place of this one",
         ),
     };
-    let expires = format!("{:.0}", end.at);
+    let expires = end.to_string();
     if notice.is_urgent() {
         line!(
             ERROR,

@@ -1,6 +1,7 @@
 //! When credentials end, and when that is worth a line: 30, 14, 3 and 1 days ahead, and past it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -72,6 +73,16 @@ impl End {
     }
 }
 
+/// A secret's day, and the second of a certificate.
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ending {
+            Ending::Secret => write!(f, "{}", TimeZone::UTC.to_datetime(self.at).date()),
+            Ending::Certificate => write!(f, "{:.0}", self.at),
+        }
+    }
+}
+
 /// The last second of a day, UTC.
 fn end_of(day: Date) -> Timestamp {
     TimeZone::UTC.to_timestamp(day.at(23, 59, 59, 0)).unwrap_or(Timestamp::MAX)
@@ -140,6 +151,10 @@ mod tests {
         assert_eq!(told.due(&lane(1), secret("2028-03-01"), now), None);
         assert_eq!(days(told.due(&lane(1), secret("2027-02-21"), now)), Some(1));
         let certificate = End { ending: Ending::Certificate, at: secret("2027-02-21").at };
+        assert_eq!(
+            [secret("2027-02-21"), certificate].map(|end| end.to_string()),
+            ["2027-02-21", "2027-02-21T23:59:59Z"]
+        );
         assert_eq!(days(told.due(&lane(1), certificate, now)), Some(1));
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use reqwest::Client;
+use secrecy::SecretString;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -184,12 +185,7 @@ fn scope(app: &App) -> String {
 
 /// Puts the next refresh token in the place of the one that was used. Without that the token is not used either, or the
 /// next restart would begin with one that is spent.
-async fn keep(
-    path: &Path,
-    used: Grant,
-    next: secrecy::SecretString,
-    time: Duration,
-) -> Result<(), TokenReply> {
+async fn keep(path: &Path, used: Grant, next: SecretString, time: Duration) -> Result<(), TokenReply> {
     let path = path.to_owned();
     let kept = spawn_blocking(move || signed_in::rotate(&path, used.secret(), next));
     let error = match timeout(time, kept).await {
