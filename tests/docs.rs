@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use presenced::cli::exit;
-use presenced::config::{self, Options, Sources};
+use presenced::config::{self, Look, Sources};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -116,7 +116,7 @@ fn a_command_is_found_wherever_it_is_typed() {
 fn wrong(block: &str, base: &str) -> Option<String> {
     let text = if block.contains("[[app]]") { block.to_owned() } else { format!("{base}\n{block}") };
     let sources = Sources::new("/etc/presenced/config.toml", text);
-    match config::load_sources(sources, Options { environment: false }) {
+    match config::load_sources(sources, Look::TextsAlone) {
         Ok(loaded) if loaded.warnings.warnings() == 0 => None,
         Ok(loaded) => Some(loaded.warnings.render(false)),
         Err(problems) => Some(problems.render(false)),
@@ -222,7 +222,9 @@ fn the_names_of_log_events_are_read_from_the_sources() {
 fn the_readme_names_the_exit_codes_that_there_are() {
     let readme = read("README.md");
     let told: Vec<u8> = table(&readme, "exit code").iter().map(|row| row[0].parse().unwrap()).collect();
-    assert_eq!(told, [0, exit::FAILURE, exit::USAGE, exit::NO, exit::BUG, exit::CONFIG]);
+    let there_are =
+        [0, exit::FAILURE, exit::USAGE, exit::NO, exit::UNREACHABLE, exit::BUG, exit::REFUSED, exit::CONFIG];
+    assert_eq!(told, there_are);
 }
 
 #[test]

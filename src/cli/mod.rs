@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod login;
 pub mod people;
 pub mod plan;
 pub mod run;
@@ -23,8 +24,12 @@ pub mod exit {
     pub const USAGE: u8 = 2;
     /// The answer is no.
     pub const NO: u8 = 3;
+    /// A service that cannot be reached.
+    pub const UNREACHABLE: u8 = 69;
     /// A bug.
     pub const BUG: u8 = 70;
+    /// Credentials that are refused.
+    pub const REFUSED: u8 = 77;
     /// A config that is not admitted.
     pub const CONFIG: u8 = 78;
 }
@@ -52,6 +57,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Work out what the config will cost: requests against quota, periods, and who is left out
     Plan(plan::PlanArgs),
+    /// Sign in once as the user of an app, by a code that is entered on another device
+    Login(login::LoginArgs),
     /// Serve the Graph sandbox alone, for any client
     Sandbox(sandbox::SandboxArgs),
 }
@@ -69,6 +76,7 @@ impl Cli {
             Command::Demo(args) => demo::run(config, &args),
             Command::Check(args) => check::run(installed, &args),
             Command::Plan(args) => plan::run(installed, &args),
+            Command::Login(args) => login::run(installed, &args),
             Command::Sandbox(args) => sandbox::run(args),
         }
     }

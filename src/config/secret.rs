@@ -1,28 +1,27 @@
-//! Where a client secret is, and reading it. A secret is held as [`SecretString`] and never printed.
+//! Where a client secret or a token is, and reading it. Both are held as [`SecretString`] and never printed.
 
-use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use secrecy::SecretString;
-use secrecy::zeroize::{Zeroize, Zeroizing};
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
 
+use super::private::{self, Access, NotRead};
 use super::problem::may_be_secret;
 use super::settings::Credential;
-use super::source::{Unreadable, open_regular};
 
 /// The largest secret file, in bytes. Entra's secrets have about 40 characters; what is larger was named by mistake.
 const SECRET_BYTES_MAX: usize = 4_096;
 
-/// The variable that names the directory in which systemd provides credentials.
-const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+/// The largest token file, in bytes. Tokens of Kubernetes and of CI systems have one to two thousand.
+const TOKEN_BYTES_MAX: usize = 16_384;
 
-/// Reads a secret, anew at each call: it may have been rotated. White space around it is not part of it, nor is the mark
-/// with which some editors begin a file.
+/// Reads a client secret, anew at each call: it may have been rotated. White space around it is not part of it, nor is
+/// the mark with which some editors begin a file.
 ///
 /// # Errors
 ///
-/// It is not there, not readable, empty, larger than 4 KiB or not one line of printable ASCII.
+/// It is not there, not readable, empty, larger than 4 KiB or not one line of printable ASCII; or the credential is
+/// none that has a client secret.
 pub fn read(credential: &Credential) -> Result<SecretString, SecretError> {
     match credential {
         Credential::SecretFile(path) => read_file(path).map(|file| file.secret),
@@ -33,21 +32,48 @@ pub fn read(credential: &Credential) -> Result<SecretString, SecretError> {
         Credential::Certificate(_)
         | Credential::FederatedTokenFile(_)
         | Credential::ManagedIdentity(_)
-        | Credential::SignedIn(_) => Err(SecretError::Empty),
+        | Credential::SignedIn(_) => Err(SecretError::NoSecret),
     }
 }
 
-/// Why there is no secret. A name that looks like a secret is not repeated: it may have been written in its place.
+/// Reads a token of another identity provider, anew at each call: who provides it replaces it every few minutes to
+/// hours. It has the shape of a JWT, three parts of base64url; what is in it is for the login authority to judge.
+///
+/// # Errors
+///
+/// It is not there, not readable, empty, larger than 16 KiB or of another shape.
+pub fn read_token_file(path: &Path) -> Result<SecretString, SecretError> {
+    let private = private::read(path, TOKEN_BYTES_MAX).map_err(|why| not_read(path, why))?;
+    if private.bytes.len() > TOKEN_BYTES_MAX {
+        return Err(SecretError::NotAToken("it is larger than 16 KiB"));
+    }
+    match word(&private.bytes) {
+        Some(token) if is_jwt(token.expose_secret()) => Ok(token),
+        Some(token) if token.expose_secret().is_empty() => Err(SecretError::NotAToken("it is empty")),
+        _ => Err(SecretError::NotAToken("a JWT is one line of three parts with dots between them")),
+    }
+}
+
+/// Source: RFC 7515, section 7.1 (compact serialization).
+fn is_jwt(text: &str) -> bool {
+    let base64url = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    text.split('.').count() == 3 && text.split('.').all(base64url)
+}
+
+/// Why there is no secret, or no token. A name that looks like a secret is not repeated: it may have been written in
+/// its place.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The file is not there.
-    #[error("the secret file {} does not exist", named(.0))]
+    #[error("the file {} does not exist", named(.0))]
     Missing(PathBuf),
     /// The file is there, and not for this user.
-    #[error("this user may not read the secret file {}", named(.0))]
+    #[error("this user may not read the file {}", named(.0))]
     Forbidden(PathBuf),
     /// The file is no regular file, or reading it failed.
-    #[error("the secret file {} cannot be read: {why}", named(path))]
+    #[error("the file {} cannot be read: {why}", named(path))]
     Unreadable {
         /// Which.
         path: PathBuf,
@@ -66,6 +92,12 @@ pub enum SecretError {
     /// Entra's secrets are printable ASCII; anything else is another file, or two lines.
     #[error("this is no secret: it is not one line of printable ASCII characters")]
     NotOneWord,
+    /// The file holds something else, or nothing.
+    #[error("this is no token: {0}")]
+    NotAToken(&'static str),
+    /// Such a credential has none.
+    #[error("this credential is no client secret")]
+    NoSecret,
 }
 
 /// A path or the name of a variable, unless it looks like the secret itself.
@@ -78,95 +110,43 @@ pub(super) fn named(path: &Path) -> String {
     }
 }
 
-/// What the config is checked against besides its files: the environment of this process, or one that a test makes up.
-pub(super) struct Environment<'e> {
-    pub(super) var: &'e dyn Fn(&str) -> Option<std::ffi::OsString>,
-}
-
-impl Environment<'_> {
-    /// Where a secret file is: a bare name in systemd's credentials directory if it is there, else beside the file
-    /// that names it.
-    pub(super) fn find(&self, directory: &Path, written: &str) -> PathBuf {
-        let beside = directory.join(written);
-        match (self.var)(CREDENTIALS_DIRECTORY) {
-            Some(credentials) if is_bare(written) => {
-                let provided = Path::new(&credentials).join(written);
-                if provided.exists() { provided } else { beside }
-            }
-            _ => beside,
-        }
-    }
-
-    /// Whether this process is the service: systemd gave it credentials, or a socket to notify.
-    pub(super) fn in_unit(&self) -> bool {
-        [CREDENTIALS_DIRECTORY, "NOTIFY_SOCKET"].iter().any(|name| (self.var)(name).is_some())
-    }
-}
-
-/// Whether a name is one that systemd could provide: no directory in it.
-pub(super) fn is_bare(written: &str) -> bool {
-    !written.contains('/')
-}
-
 /// A secret, and who else may have it.
 pub(super) struct SecretFile {
     secret: SecretString,
-    mode: u32,
-    owner: u32,
+    pub(super) access: Access,
 }
 
 pub(super) fn read_file(path: &Path) -> Result<SecretFile, SecretError> {
-    let unreadable = |error: Unreadable| match error {
-        Unreadable::Io(error) if error.kind() == io::ErrorKind::NotFound => {
-            SecretError::Missing(path.to_owned())
-        }
-        Unreadable::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            SecretError::Forbidden(path.to_owned())
-        }
-        error => SecretError::Unreadable { path: path.to_owned(), why: error.to_string() },
-    };
-    let file = open_regular(path).map_err(unreadable)?;
-    // Of the opened file, not of its path: the path may have come to mean another one.
-    let metadata = file.metadata().map_err(|error| unreadable(error.into()))?;
-    // As large as it may get, so that it is never moved and leaves no copy behind.
-    let mut bytes = Vec::with_capacity(SECRET_BYTES_MAX + 1);
-    let read = file.take(SECRET_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
-    if let Err(error) = read {
-        bytes.zeroize();
-        return Err(unreadable(error.into()));
-    }
-    Ok(SecretFile { secret: from_bytes(bytes)?, mode: metadata.mode(), owner: metadata.uid() })
+    let private = private::read(path, SECRET_BYTES_MAX).map_err(|why| not_read(path, why))?;
+    Ok(SecretFile { secret: secret_in(&private.bytes)?, access: private.access })
 }
 
 pub(super) fn from_bytes(bytes: Vec<u8>) -> Result<SecretString, SecretError> {
-    let bytes = Zeroizing::new(bytes);
+    secret_in(&Zeroizing::new(bytes))
+}
+
+fn secret_in(bytes: &[u8]) -> Result<SecretString, SecretError> {
     if bytes.len() > SECRET_BYTES_MAX {
         return Err(SecretError::TooLarge);
     }
-    let word = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes).trim_ascii();
-    match std::str::from_utf8(word) {
-        Ok("") => Err(SecretError::Empty),
-        Ok(text) if text.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(SecretString::from(text)),
-        Ok(_) | Err(_) => Err(SecretError::NotOneWord),
-    }
+    let secret = word(bytes).ok_or(SecretError::NotOneWord)?;
+    if secret.expose_secret().is_empty() { Err(SecretError::Empty) } else { Ok(secret) }
 }
 
-impl SecretFile {
-    /// Who besides root and the daemon may read or change the file, where someone may. Root's files may be readable by
-    /// a group: that is how Kubernetes and administrators hand a secret to a service.
-    pub(super) fn exposure(&self) -> Option<&'static str> {
-        let root = self.owner == 0;
-        match self.mode {
-            mode if mode & 0o002 != 0 => Some("everyone on this machine may change it"),
-            mode if mode & 0o004 != 0 => Some("everyone on this machine may read it"),
-            mode if mode & 0o020 != 0 => Some("its group may change it"),
-            mode if mode & 0o040 != 0 && !root => Some("its group may read it"),
-            _ => {
-                let own = rustix::process::geteuid().as_raw();
-                let foreign = !root && own != 0 && self.owner != own;
-                foreign.then_some("it belongs to another user, who may read and change it")
-            }
-        }
+/// What is in a file but for a byte order mark and white space around it, maybe nothing; `None` where that is not one
+/// run of printable ASCII.
+fn word(bytes: &[u8]) -> Option<SecretString> {
+    let word = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
+    let text = std::str::from_utf8(word).ok()?;
+    text.bytes().all(|byte| byte.is_ascii_graphic()).then(|| text.into())
+}
+
+fn not_read(path: &Path, why: NotRead) -> SecretError {
+    let path = path.to_owned();
+    match why {
+        NotRead::Missing => SecretError::Missing(path),
+        NotRead::Forbidden => SecretError::Forbidden(path),
+        NotRead::Other(why) => SecretError::Unreadable { path, why },
     }
 }
 
@@ -206,36 +186,33 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_others_may_read_is_exposed() {
-        let exposure = |mode, owner| SecretFile { secret: "x".into(), mode, owner }.exposure();
-        let own = rustix::process::geteuid().as_raw();
-        assert_eq!(exposure(0o100_400, own), None);
-        assert_eq!(exposure(0o100_640, 0), None, "root hands it to a group");
-        assert_eq!(exposure(0o100_640, 4_711), Some("its group may read it"));
-        assert_eq!(exposure(0o100_644, 0), Some("everyone on this machine may read it"));
-        assert_eq!(exposure(0o100_660, 0), Some("its group may change it"));
-        assert_eq!(exposure(0o100_602, 0), Some("everyone on this machine may change it"));
+    fn a_token_has_three_parts() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            read_token_file(&path).map(|token| token.expose_secret().to_owned())
+        };
+        for text in ["eyJh.eyJh.c2ln", "eyJh.eyJh.c2ln\n", "\u{feff}eyJh.eyJh.c2ln\r\n"] {
+            assert_eq!(read(text).unwrap(), "eyJh.eyJh.c2ln", "{text:?}");
+        }
+        for text in
+            ["a.b", "a.b.c.d", "a..c", "a.b.", "a.b.c=", "a.b.c\na.b.c", "s3cr~t", "{\"token\":\"a.b.c\"}"]
+        {
+            assert!(matches!(read(text), Err(SecretError::NotAToken(_))), "{text:?}");
+        }
+        assert!(read(" \n").unwrap_err().to_string().contains("it is empty"));
+        assert!(read(&format!("a.b.{}", "c".repeat(TOKEN_BYTES_MAX - 4))).is_ok());
+        let too_long = read(&format!("a.b.{}", "c".repeat(TOKEN_BYTES_MAX - 3))).unwrap_err();
+        assert!(too_long.to_string().contains("16 KiB"), "{too_long}");
+        assert!(matches!(read_token_file(&dir.path().join("gone")), Err(SecretError::Missing(_))));
     }
 
     #[test]
     fn a_name_that_may_be_the_secret_itself_is_not_repeated() {
         let said = |name: &str| SecretError::Missing(Path::new("/etc/presenced").join(name)).to_string();
-        assert_eq!(said("a.secret"), "the secret file /etc/presenced/a.secret does not exist");
+        assert_eq!(said("a.secret"), "the file /etc/presenced/a.secret does not exist");
         assert!(!said("Zk9Qabcdefgh8sTr").contains("Zk9Q"));
         assert!(!SecretError::NotSet("Zk9Qabcdefgh8sTr".to_owned()).to_string().contains("Zk9Q"));
-    }
-
-    #[test]
-    fn a_bare_name_is_looked_for_in_the_credentials_directory_first() {
-        let (provided, beside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        std::fs::write(provided.path().join("a.secret"), "x").unwrap();
-        let var = |name: &str| (name == CREDENTIALS_DIRECTORY).then(|| provided.path().into());
-        let environment = Environment { var: &var };
-        assert_eq!(environment.find(beside.path(), "a.secret"), provided.path().join("a.secret"));
-        assert_eq!(environment.find(beside.path(), "b.secret"), beside.path().join("b.secret"));
-        assert_eq!(environment.find(beside.path(), "./a.secret"), beside.path().join("./a.secret"));
-        let nothing = Environment { var: &|_| None };
-        assert_eq!(nothing.find(beside.path(), "a.secret"), beside.path().join("a.secret"));
-        assert!(environment.in_unit() && !nothing.in_unit());
     }
 }

@@ -17,6 +17,7 @@ use crate::keeper::MonoTime;
 /// Seconds, minutes, hours, day of month, month, day of week.
 const EVERY_MINUTE: &str = "0 * * * * *";
 const EVERY_FIVE_SECONDS: &str = "*/5 * * * * *";
+const EVERY_DAY: &str = "0 0 0 * * *";
 
 /// How often it is looked whether the wall clock was set back.
 const LOOK: Duration = Duration::from_secs(5);
@@ -55,6 +56,8 @@ async fn begin(to: &mpsc::Sender<Command>) -> Result<JobScheduler, JobSchedulerE
         (EVERY_MINUTE, || Command::Sweep),
         // A changed credential is to be noticed within 10 s.
         (EVERY_FIVE_SECONDS, || Command::CheckCredentials),
+        // At a start the driver looks by itself.
+        (EVERY_DAY, || Command::CheckEnds),
     ] {
         let to = to.clone();
         let job = Job::new_async(schedule, move |_, _| {

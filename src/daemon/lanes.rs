@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::civil::Date;
+
 use super::graph::GraphClient;
 use super::network::NetworkError;
-use super::token::{AccessToken, Fingerprint, TokenSource};
+use super::token::{AccessToken, Claims, Fingerprint, TokenSource};
 use crate::config::settings::{App, Network, Settings};
 use crate::keeper::id::{Generation, LaneIx, LaneKey};
-use crate::keeper::{LaneHead, Quota};
+use crate::keeper::{LaneHead, Quota, TokenAnswer, TokenFailure};
 
 /// An app and how it reaches Graph and the authority. Making one reads certificates: not in the driver's loop.
 #[derive(Clone, Debug)]
@@ -22,7 +24,7 @@ pub struct Way {
 pub type Ways = BTreeMap<LaneKey, Way>;
 
 /// The ways that `settings` need and `previous` did not have: those of apps that are new or of which more than the
-/// name or the quota changed, and all of them when `[network]` did.
+/// name, the quota or the end of the secret changed, and all of them when `[network]` did.
 ///
 /// # Errors
 /// When `[network]` cannot be done.
@@ -31,7 +33,10 @@ pub fn new_ways(settings: &Settings, previous: Option<&Settings>) -> Result<Ways
     let same = |app: &App| {
         previous.is_some_and(|previous| {
             previous.apps.iter().any(|old| {
-                old.lane() == app.lane() && old.cloud == app.cloud && old.credential == app.credential
+                old.lane() == app.lane()
+                    && old.cloud == app.cloud
+                    && old.credential == app.credential
+                    && old.cae == app.cae
             })
         })
     };
@@ -67,6 +72,12 @@ struct Lane {
     token: Option<(Generation, AccessToken)>,
     /// The credential as it was at the last fetch; `None` before the first one.
     credential: Option<Option<Fingerprint>>,
+    /// Whether the last fetch was refused, or the credential could not be used.
+    rejected: bool,
+    /// What Graph wants the next token to have.
+    claims: Option<Claims>,
+    /// The secret that the config told the end of, and that end.
+    dated: Option<(Fingerprint, Date)>,
 }
 
 impl Lanes {
@@ -96,6 +107,8 @@ impl Lanes {
             if let Some(way) = fresh.get(&lane.key) {
                 lane.way = Some(way.clone());
                 changed.push(place);
+            } else if let (Some(way), Some(app)) = (&mut lane.way, named.get(&lane.key)) {
+                way.app = (*app).clone();
             }
         }
         self.ways.append(&mut fresh);
@@ -119,7 +132,16 @@ impl Lanes {
             self.open.resize_with(at + 1, || None);
         }
         let known = way.is_some();
-        self.open[at] = Some(Lane { key, name: Arc::clone(&head.name), way, token: None, credential: None });
+        self.open[at] = Some(Lane {
+            key,
+            name: Arc::clone(&head.name),
+            way,
+            token: None,
+            credential: None,
+            rejected: false,
+            claims: None,
+            dated: None,
+        });
         (head, known)
     }
 
@@ -147,20 +169,36 @@ impl Lanes {
         Some((client, token.map(|(_, token)| token.clone())))
     }
 
-    /// Where a lane's tokens come from.
-    pub(super) fn tokens(&self, place: LaneIx) -> Option<Arc<TokenSource>> {
-        Some(Arc::clone(&self.lane(place)?.way.as_ref()?.tokens))
+    /// Where a lane's tokens come from, and what Graph wants the next one to have.
+    pub(super) fn tokens(&self, place: LaneIx) -> Option<(Arc<TokenSource>, Option<Claims>)> {
+        let lane = self.lane(place)?;
+        Some((Arc::clone(&lane.way.as_ref()?.tokens), lane.claims.clone()))
+    }
+
+    /// Graph wants a token with these claims in place of the one of this generation. A token that is not at hand any more
+    /// asks for nothing.
+    pub(super) fn challenged(&mut self, place: LaneIx, generation: Generation, claims: Claims) {
+        let Some(Some(lane)) = self.open.get_mut(place.0 as usize) else { return };
+        if lane.token.as_ref().is_some_and(|(at_hand, _)| *at_hand == generation) {
+            lane.claims = Some(claims);
+        }
     }
 
     /// Takes what a fetch brought: the credential that it was tried with, and the token, which replaces an older one.
+    /// Claims are asked for once; where nobody has answered, the next fetch asks for them still.
     pub(super) fn fetched(
         &mut self,
         place: LaneIx,
         credential: Option<Fingerprint>,
+        answer: TokenAnswer,
         token: Option<(Generation, AccessToken)>,
     ) {
         let Some(Some(lane)) = self.open.get_mut(place.0 as usize) else { return };
         lane.credential = Some(credential);
+        lane.rejected = matches!(answer, TokenAnswer::Failed { failure: TokenFailure::Rejected, .. });
+        if token.is_some() || lane.rejected {
+            lane.claims = None;
+        }
         if token.is_some() {
             lane.token = token;
         }
@@ -176,7 +214,8 @@ impl Lanes {
         .collect()
     }
 
-    /// Takes a look at the credential behind `source`. Whether it is another than at the lane's last fetch.
+    /// Takes a look at the credential behind `source`. Whether it is another than at the lane's last fetch, and worth a
+    /// try for that: one that is renewed by itself is so only if the last one was refused.
     pub(super) fn looked_at(
         &mut self,
         place: LaneIx,
@@ -190,10 +229,33 @@ impl Lanes {
         }
         let changed = lane.credential.is_some_and(|then| then != now);
         lane.credential = Some(now);
-        changed
+        changed && (lane.rejected || !source.renews_itself())
+    }
+
+    /// The end that the config tells of a lane's secret, if the secret is another by now and the end is not. Told once.
+    pub(super) fn outdated(&mut self, place: LaneIx) -> Option<Date> {
+        let lane = self.open.get_mut(place.0 as usize)?.as_mut()?;
+        let way = lane.way.as_ref().filter(|way| way.tokens.has_secret())?;
+        let seen = (lane.credential.flatten()?, way.app.secret_expires?);
+        let before = lane.dated.replace(seen)?;
+        (before.0 != seen.0 && before.1 == seen.1).then_some(seen.1)
+    }
+
+    /// The lanes that are open, with what their tokens are fetched with.
+    pub(super) fn fetching(&self) -> Vec<(LaneKey, App, Arc<TokenSource>)> {
+        let lanes = self.open.iter().flatten();
+        lanes
+            .filter_map(|lane| {
+                let way = lane.way.as_ref()?;
+                Some((lane.key.clone(), way.app.clone(), Arc::clone(&way.tokens)))
+            })
+            .collect()
     }
 
     fn lane(&self, place: LaneIx) -> Option<&Lane> {
         self.open.get(place.0 as usize)?.as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests;

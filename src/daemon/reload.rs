@@ -1,15 +1,14 @@
 //! From the file to what the driver carries out: read, checked, compared. It blocks, so it runs on a thread of its
 //! own; nothing in force is touched.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use url::{Host, Url};
 
 use super::lanes::{Ways, new_ways};
 use super::outlook::Outlook;
-use crate::config::settings::{App, Settings};
-use crate::config::{self, Loaded, Options, Problems, Sources};
+use super::token;
+use crate::config::settings::{App, Credential, Settings, is_loopback};
+use crate::config::{self, Loaded, Look, Problems, Sources};
 use crate::keeper::plan::HeldRemovals;
 use crate::keeper::{Diff, Plan, diff};
 
@@ -81,9 +80,12 @@ impl ConfigFile {
     /// # Errors
     /// All that is wrong with them.
     pub fn load(&self) -> Result<Loaded, Problems> {
-        let mut loaded = config::load(&self.path, Options { environment: true })?;
+        let mut loaded = config::load(&self.path, Look::Everything { at: None })?;
         if let Some(state_dir) = &self.state_dir {
             loaded.settings.daemon.state_dir.clone_from(state_dir);
+            for app in &mut loaded.settings.apps {
+                keep_sign_in_at(state_dir, app);
+            }
         }
         Ok(loaded)
     }
@@ -111,24 +113,28 @@ impl ConfigFile {
     /// # Errors
     /// When an endpoint is not on loopback and has to be.
     pub fn admit(&self, settings: &Settings) -> Result<(), Refused> {
-        let away = |app: &&App| !(is_loopback(&app.cloud.graph) && is_loopback(&app.cloud.login));
-        match settings.apps.iter().filter(|_| self.loopback_only).find(away) {
-            None => Ok(()),
-            Some(app) => Err(Refused::because(format!(
-                "app {}: with --speed, Graph and login must be on loopback",
-                app.name
-            ))),
-        }
+        let away = settings.apps.iter().filter(|_| self.loopback_only).find(|app| !stays_here(app));
+        away.map_or(Ok(()), |app| {
+            let why = format!("app {}: with --speed, Graph and login must be on loopback", app.name);
+            Err(Refused::because(why))
+        })
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
+/// Where a sign-in is kept goes with the state directory.
+fn keep_sign_in_at(state_dir: &Path, app: &mut App) {
+    if let Credential::SignedIn(path) = &mut app.credential {
+        let file = path.file_name().unwrap_or_default();
+        *path = state_dir.join("login").join(file);
     }
+}
+
+/// Whether nothing that an app's lane asks is outside of this machine.
+#[must_use]
+pub fn stays_here(app: &App) -> bool {
+    let host_stays =
+        !matches!(app.credential, Credential::ManagedIdentity(_)) || token::host_is_on_loopback();
+    host_stays && is_loopback(&app.cloud.graph) && is_loopback(&app.cloud.login)
 }
 
 /// Compares a config with the plan that it replaces; `previous` are the settings whose ways are at hand.

@@ -35,3 +35,4 @@ mod state_dir;
 mod stopping;
 mod systemd;
 mod tokens;
+mod ways;

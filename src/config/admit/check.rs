@@ -8,9 +8,10 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::apps::{AdmittedApp, Apps};
+use crate::config::environment::{Environment, is_bare};
 use crate::config::file::Contents;
 use crate::config::problem::{Code, Problem, shown_path};
-use crate::config::secret::{self, Environment, SecretError};
+use crate::config::secret::{self, SecretError};
 use crate::config::settings::{Credential, Network};
 use crate::config::source::open_regular;
 use crate::keeper::Plan;
@@ -54,7 +55,7 @@ fn secret(app: &AdmittedApp, environment: &Environment<'_>) -> Option<Problem> {
     let error = match &app.app.credential {
         Credential::SecretFile(path) => match secret::read_file(path) {
             Ok(file) => {
-                let why = file.exposure()?;
+                let why = file.access.exposure()?;
                 let message = format!("the secret {} is not well kept: {why}", secret::named(path));
                 let problem = Problem::new(Code::SecretExposed, at, message);
                 return Some(problem.help("chmod 0400, owned by root or by the daemon's user"));
@@ -67,7 +68,7 @@ fn secret(app: &AdmittedApp, environment: &Environment<'_>) -> Option<Problem> {
         },
         _ => return None,
     };
-    let bare = secret::is_bare(&app.written.value);
+    let bare = is_bare(&app.written.value);
     let (why, help) = match error {
         SecretError::Missing(_) if elsewhere && bare => (
             "$CREDENTIALS_DIRECTORY is not set here, nor is it beside this file",
@@ -97,9 +98,11 @@ fn advice(error: &SecretError) -> &'static str {
         SecretError::Forbidden(_) => "run the check as the daemon's user, or with --no-environment",
         SecretError::NotSet(_) => "set it in the service's environment",
         SecretError::Unreadable { .. } => "it must be a regular file",
-        SecretError::Empty | SecretError::TooLarge | SecretError::NotOneWord => {
-            "write the value of the client secret into it, and nothing else"
-        }
+        SecretError::Empty
+        | SecretError::TooLarge
+        | SecretError::NotOneWord
+        | SecretError::NotAToken(_)
+        | SecretError::NoSecret => "write the value of the client secret into it, and nothing else",
     }
 }
 

@@ -28,11 +28,11 @@ use super::logging::People;
 use super::reload::{Accepted, ConfigFile, Prepared, Refused};
 use super::signals::Origin;
 use super::systemd::Systemd;
-use super::token::{Fingerprint, TokenDetail, TokenReply, TokenSource};
+use super::token::{Fingerprint, TokenDetail, TokenReply, TokenSource, expiry};
 use crate::config::Sources;
 use crate::keeper::diff::Counts;
 use crate::keeper::event::RestoredLane;
-use crate::keeper::id::{Generation, LaneIx};
+use crate::keeper::id::{Generation, LaneIx, LaneKey};
 use crate::keeper::{Input, Keeper, MonoTime, Page, Query, Request, Snapshot};
 
 /// What a daemon is made of. It is started from parts, so that it also runs without files, signals and systemd.
@@ -89,6 +89,8 @@ pub enum Command {
     Summary,
     /// Look whether a credential is another.
     CheckCredentials,
+    /// Look whether the end of a credential is near.
+    CheckEnds,
     /// Tell some sessions.
     Sessions {
         /// Which.
@@ -211,6 +213,8 @@ struct Driver {
     /// At most one task each.
     preparing: JoinSet<Result<Prepared, Refused>>,
     checking: JoinSet<Vec<Checked>>,
+    expiring: JoinSet<Vec<Expiring>>,
+    ends_told: expiry::Told,
     /// The ledger's thread, and the freeing of old plans.
     writing: JoinSet<()>,
     /// At most one write of the archive at a time, so that the newest is the last.
@@ -255,6 +259,13 @@ struct Checked {
     credential: Option<Fingerprint>,
 }
 
+/// A credential that ends.
+struct Expiring {
+    key: LaneKey,
+    name: Arc<str>,
+    end: expiry::End,
+}
+
 /// What the log is told beside the events that an input leads to.
 #[derive(Default)]
 struct Said {
@@ -297,6 +308,8 @@ impl Driver {
             fetching: HashMap::new(),
             preparing: JoinSet::new(),
             checking: JoinSet::new(),
+            expiring: JoinSet::new(),
+            ends_told: expiry::Told::default(),
             writing,
             archiving: JoinSet::new(),
             to_archive: None,

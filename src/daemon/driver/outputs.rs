@@ -60,15 +60,16 @@ impl Driver {
 
     /// Asks for a token; it comes through `fetches`.
     fn fetch(&mut self, lane: LaneIx, generation: Generation, deadline: MonoTime, now: MonoTime) {
-        let Some(source) = self.lanes.tokens(lane) else {
+        let Some((source, claims)) = self.lanes.tokens(lane) else {
             let answer = TokenAnswer::Failed { failure: TokenFailure::Rejected, retry_after: None };
             let said = Said { answer: None, token: Some(Box::new(TokenDetail::no_app())) };
             self.backlog.push_back((Input::Token { lane, answer }, said));
             return;
         };
         let timeout = self.clock.real_span(deadline.since(now));
+        let wall = self.clock.wall();
         let task = async move {
-            let (credential, reply) = source.fetch(timeout).await;
+            let (credential, reply) = source.fetch(timeout, wall, claims.as_ref()).await;
             Fetched { lane, generation, credential, reply }
         };
         let task = self.fetches.spawn(task).id();

@@ -136,6 +136,7 @@ impl Driver {
             self.to_archive = files;
             self.archive();
         }
+        self.check_ends();
         self.settle();
     }
 

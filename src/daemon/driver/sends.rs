@@ -83,8 +83,12 @@ impl Driver {
         let now = self.clock.now();
         let answers = self.outcomes(&requests, together, now);
         let count = answers.len();
-        for (Request { session, .. }, answer) in requests.into_iter().zip(answers) {
+        for (Request { session, generation, .. }, answer) in requests.into_iter().zip(answers) {
             self.latency.record(now.since(at));
+            // Before the keeper hears of it: it asks for another token at once.
+            if let Some(claims) = answer.claims {
+                self.lanes.challenged(session.lane, generation, claims);
+            }
             let said = Said { answer: answer.detail, token: None };
             // All at one moment: what is lost together is one loss.
             self.feed_at(now, Input::Answered { session, outcome: answer.outcome }, &said);
@@ -96,7 +100,7 @@ impl Driver {
     fn outcomes(&mut self, requests: &[Request], together: Option<Together>, now: MonoTime) -> Vec<Answer> {
         let Some(lane) = requests.first().map(|first| first.session.lane) else { return Vec::new() };
         match together {
-            None => vec![Answer { outcome: lost(), detail: None }; requests.len()],
+            None => vec![Answer { outcome: lost(), detail: None, claims: None }; requests.len()],
             Some(Together::Answered(answers)) => {
                 let came = answers.iter().any(|answer| !matches!(answer.outcome, Outcome::Lost { .. }));
                 if requests.len() > 1 && came {

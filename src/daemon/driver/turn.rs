@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use tokio::task::{Id, JoinError};
 
-use super::{Checked, Command, Driver, Ended, Fetched, Said, plans};
+use super::{Checked, Command, Driver, Ended, Expiring, Fetched, Said, plans};
+use crate::config::settings::App;
 use crate::daemon::clock::Clock;
 use crate::daemon::figures::{Figures, Stage};
 use crate::daemon::logging::{self, Summary};
 use crate::daemon::reload::Refused;
 use crate::daemon::token::TokenSource;
-use crate::keeper::id::LaneIx;
+use crate::daemon::token::expiry::End;
+use crate::keeper::id::{LaneIx, LaneKey};
 use crate::keeper::{Input, MonoTime, TokenAnswer, TokenFailure};
 
 /// Figures are published, and the status line renewed, once in this time of the world.
@@ -49,6 +51,7 @@ impl Driver {
                 self.prepared(done.unwrap_or_else(bug));
             }
             Some(done) = self.checking.join_next() => self.checked(done.unwrap_or_default()),
+            Some(done) = self.expiring.join_next() => self.ends_checked(done.unwrap_or_default()),
             Some(done) = self.archiving.join_next() => self.archived(done.is_err()),
             // Before the end only a panic ends the ledger's thread.
             Some(Err(_)) = self.writing.join_next() => logging::task_panicked("ledger"),
@@ -104,6 +107,7 @@ impl Driver {
             Command::Sweep => self.feed(Input::Wake, &Said::default()),
             Command::Summary => self.summarise(),
             Command::CheckCredentials => self.check_credentials(),
+            Command::CheckEnds => self.check_ends(),
             Command::Sessions { query, to } => {
                 // Whoever asked may have gone.
                 let _ = to.send(self.keeper.sessions(query));
@@ -118,8 +122,9 @@ impl Driver {
                 self.fetching.remove(&task);
                 // The keeper must not count on a token that is not there.
                 let missing = reply.token.is_none() && matches!(reply.answer, TokenAnswer::Granted { .. });
-                self.lanes.fetched(lane, credential, reply.token.map(|token| (generation, token)));
                 let answer = if missing { failed } else { reply.answer };
+                self.lanes.fetched(lane, credential, answer, reply.token.map(|token| (generation, token)));
+                self.look_at_date(lane);
                 self.feed(Input::Token { lane, answer }, &Said { answer: None, token: reply.detail });
             }
             Err(error) => {
@@ -153,7 +158,38 @@ impl Driver {
         for Checked { lane, source, credential } in looks {
             if self.lanes.looked_at(lane, &source, credential) {
                 logging::credential_changed(&self.lanes.name(lane));
+                self.look_at_date(lane);
                 self.feed(Input::CredentialChanged { lane }, &Said::default());
+            }
+        }
+    }
+
+    /// Says so when a secret was renewed and the end that the config tells of it was not.
+    fn look_at_date(&mut self, lane: LaneIx) {
+        if let Some(date) = self.lanes.outdated(lane) {
+            logging::secret_expires_outdated(&self.lanes.name(lane), date);
+        }
+    }
+
+    /// Looks at when credentials end, on a thread, and says what is near.
+    pub(super) fn check_ends(&mut self) {
+        if !self.expiring.is_empty() || self.ending.is_some() {
+            return;
+        }
+        let lanes = self.lanes.fetching();
+        self.expiring.spawn_blocking(move || {
+            let end = |(key, app, source): (LaneKey, App, Arc<TokenSource>)| {
+                Some(Expiring { end: End::of(&app, &source)?, name: app.name, key })
+            };
+            lanes.into_iter().filter_map(end).collect()
+        });
+    }
+
+    fn ends_checked(&mut self, ends: Vec<Expiring>) {
+        let wall = self.clock.wall();
+        for Expiring { key, name, end } in ends {
+            if let Some(notice) = self.ends_told.due(&key, end, wall) {
+                logging::credential_expiring(&name, end, notice);
             }
         }
     }

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::classify::by_status;
-use super::client::{Asked, Heard};
+use super::client::{Asked, Heard, claims};
 use super::{Answer, Ask, Together};
 use crate::daemon::token::AccessToken;
 use crate::keeper::{Loss, Outcome};
@@ -63,7 +63,8 @@ pub(super) fn read(asks: &[Ask], heard: &Heard<'_>, asked: &Asked<'_>) -> Togeth
         outcome if heard.status == 501 => Together::NotTaken(asked.detail(outcome, heard)),
         outcome => {
             let detail = Some(asked.detail(outcome, heard));
-            Together::Answered(vec![Answer { outcome, detail }; asks.len()])
+            let claims = claims(outcome, &heard.headers);
+            Together::Answered(vec![Answer { outcome, detail, claims }; asks.len()])
         }
     }
 }

@@ -18,7 +18,7 @@ use super::{Answer, Ask, Detail, Together, batch};
 use crate::config::settings::{App, Network};
 use crate::daemon::network::exchange::{self, CLIENT_REQUEST_ID, Exchange, Limits};
 use crate::daemon::network::{NetworkError, Way};
-use crate::daemon::token::AccessToken;
+use crate::daemon::token::{AccessToken, Claims};
 use crate::keeper::{Call, Loss, Outcome};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -181,7 +181,11 @@ impl Asked<'_> {
     /// What an answer means for a call.
     pub(super) fn answer(&self, call: Call, heard: &Heard<'_>) -> Answer {
         let outcome = classify(call, heard.status, &heard.headers, self.wall);
-        Answer { outcome, detail: (outcome != Outcome::Granted).then(|| self.detail(outcome, heard)) }
+        Answer {
+            outcome,
+            detail: (outcome != Outcome::Granted).then(|| self.detail(outcome, heard)),
+            claims: claims(outcome, &heard.headers),
+        }
     }
 
     /// What the log is told of an answer.
@@ -204,8 +208,14 @@ impl Asked<'_> {
         Answer {
             outcome: Outcome::Lost { loss, retry_after: None },
             detail: Some(Box::new(Detail { client_request_id, cause: Some(cause), ..Detail::default() })),
+            claims: None,
         }
     }
+}
+
+/// What another token must have, where this one was rejected.
+pub(super) fn claims(outcome: Outcome, headers: &HeaderMap) -> Option<Claims> {
+    (outcome == Outcome::TokenRejected).then(|| Claims::asked_for(headers)).flatten()
 }
 
 impl Lane {

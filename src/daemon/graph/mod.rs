@@ -16,6 +16,7 @@ pub use classify::classify;
 pub use client::GraphClient;
 pub use fault::Fault;
 
+use super::token::Claims;
 use crate::keeper::id::UserId;
 use crate::keeper::{Call, Outcome};
 
@@ -47,6 +48,8 @@ pub struct Answer {
     pub outcome: Outcome,
     /// What the log is told: there unless the call was granted.
     pub detail: Option<Box<Detail>>,
+    /// What Graph wants a token to have, where it rejected this one for the lack of it.
+    pub claims: Option<Claims>,
 }
 
 /// What is known of a call that was not granted. Its texts are short, free of control characters, and hold no token.

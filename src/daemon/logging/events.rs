@@ -115,6 +115,7 @@ fn token_event(event: &Event, joined: &Joined<'_>) {
             "token_failed",
             app = (joined.app)(*lane),
             error = token.map(|token| token.error.as_str()),
+            class = token.map(|token| token.class.word()),
             aadsts = token.and_then(|token| token.aadsts),
             meaning = token.map(|token| token.meaning.as_str()),
             advice = token.map(|token| token.advice.as_str()),

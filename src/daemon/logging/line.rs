@@ -15,6 +15,7 @@ pub(super) enum Field {
     Absent,
     Text(String),
     Number(u64),
+    Signed(i64),
     Decimal(f64),
     Flag(bool),
 }
@@ -26,6 +27,7 @@ impl Field {
             Self::Absent => None,
             Self::Text(text) => Some(text),
             Self::Number(number) => Some(number),
+            Self::Signed(number) => Some(number),
             Self::Decimal(number) => Some(number),
             Self::Flag(flag) => Some(flag),
         }
@@ -45,6 +47,7 @@ macro_rules! field_from {
 field_from! {
     &str => |v| Self::Text(v.to_owned());
     String => |v| Self::Text(v);
+    i64 => |v| Self::Signed(v);
     u64 => |v| Self::Number(v);
     u32 => |v| Self::Number(v.into());
     u16 => |v| Self::Number(v.into());
@@ -69,6 +72,7 @@ pub(super) fn text(event: &str, fields: &[(&str, &Field)]) -> String {
             Field::Text(text) if is_plain(text) => write!(line, " {key}={text}"),
             Field::Text(text) => write!(line, " {key}={text:?}"),
             Field::Number(number) => write!(line, " {key}={number}"),
+            Field::Signed(number) => write!(line, " {key}={number}"),
             Field::Decimal(number) => write!(line, " {key}={number}"),
             Field::Flag(flag) => write!(line, " {key}={flag}"),
         };

@@ -4,6 +4,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::civil::Date;
+
 use super::line::line;
 use super::people::People;
 use super::stderr;
@@ -12,6 +14,7 @@ use crate::daemon::graph::Detail;
 use crate::daemon::ledger::Damage;
 use crate::daemon::outlook::{Crowded, Outlook};
 use crate::daemon::signals::Origin;
+use crate::daemon::token::expiry::{End, Ending, Notice};
 use crate::keeper::diff::Counts;
 use crate::keeper::plan::HeldRemovals;
 
@@ -236,6 +239,53 @@ pub fn summary(s: &Summary<'_>) {
 /// A credential is another than before.
 pub fn credential_changed(app: &str) {
     line!(INFO, "credential_changed", app = app);
+}
+
+/// The end of a credential is near, or past.
+pub fn credential_expiring(app: &str, end: End, notice: Notice) {
+    let (kind, advice) = match end.ending {
+        Ending::Secret => (
+            "secret",
+            "make a new client secret, put it in the place of this one, and write its end into the app's secret_expires",
+        ),
+        Ending::Certificate => (
+            "certificate",
+            "make a new certificate, upload it to the app registration, and put it with its key in the place of this one",
+        ),
+    };
+    let expires = end.to_string();
+    if notice.is_urgent() {
+        line!(
+            ERROR,
+            "credential_expiring",
+            app = app,
+            kind = kind,
+            expires = expires,
+            days_left = notice.days_left,
+            advice = advice,
+        );
+    } else {
+        line!(
+            WARN,
+            "credential_expiring",
+            app = app,
+            kind = kind,
+            expires = expires,
+            days_left = notice.days_left,
+            advice = advice,
+        );
+    }
+}
+
+/// A secret is another, and its end in the config is not.
+pub fn secret_expires_outdated(app: &str, date: Date) {
+    line!(
+        WARN,
+        "secret_expires_outdated",
+        app = app,
+        secret_expires = date.to_string(),
+        advice = "the secret is a new one: write its end into the app's secret_expires, and reload",
+    );
 }
 
 /// Several requests in one do not work for an app, and nothing else is wrong.

@@ -140,6 +140,11 @@ impl Server {
     pub(in crate::daemon) fn is_idle(&mut self) -> bool {
         self.requests.try_recv().is_err()
     }
+
+    /// All requests that have come in and were not looked at.
+    pub(in crate::daemon) fn taken(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.requests.try_recv().ok()).collect()
+    }
 }
 
 struct Play {

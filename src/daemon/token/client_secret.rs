@@ -1,38 +1,32 @@
-//! The way in by client secret: OAuth 2.0 client credentials with a shared secret.
-//!
-//! Source of the fields: Microsoft's page on the client credentials grant of the identity platform (v2.0).
+//! The way in by client secret, in a file or in an environment variable.
 
-use secrecy::{ExposeSecret, SecretString};
-use url::form_urlencoded::Serializer;
+use super::credential::{Place, fingerprint};
+use super::failure::Class;
+use super::grant::Grant;
+use super::proof::{NoProof, Proof};
+use crate::config::secret::{self, SecretError};
+use crate::config::settings::Credential;
 
-use crate::keeper::id::ClientId;
-
-/// The form of a token request. It holds the secret.
-pub(super) fn form(client: ClientId, secret: &SecretString, scope: &str) -> String {
-    Serializer::new(String::new())
-        .append_pair("grant_type", "client_credentials")
-        .append_pair("client_id", &client.to_string())
-        .append_pair("client_secret", secret.expose_secret())
-        .append_pair("scope", scope)
-        .finish()
+/// Reads the secret.
+pub(super) fn read(credential: &Credential) -> Result<Proof, NoProof> {
+    let secret = secret::read(credential).map_err(|error| none(credential, &error))?;
+    Ok(Proof { fingerprint: fingerprint(&secret), grant: Grant::Secret(secret) })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_form_holds_the_four_fields_whatever_the_secret_is_made_of() {
-        let client = "22553876-f5ab-4529-bffb-cfe50aa89f87".parse().unwrap();
-        let secret = SecretString::from("a+b&c=d%20~é");
-        let form = form(client, &secret, "https://graph.microsoft.com/.default");
-        let fields: Vec<_> = url::form_urlencoded::parse(form.as_bytes()).collect();
-        let expected = [
-            ("grant_type", "client_credentials"),
-            ("client_id", "22553876-f5ab-4529-bffb-cfe50aa89f87"),
-            ("client_secret", "a+b&c=d%20~é"),
-            ("scope", "https://graph.microsoft.com/.default"),
-        ];
-        assert_eq!(fields, expected.map(|(name, value)| (name.into(), value.into())));
-    }
+fn none(credential: &Credential, error: &SecretError) -> NoProof {
+    let advice = match credential {
+        Credential::SecretEnv(_) => "set that variable to the secret's value, and start the daemon again",
+        _ => {
+            "put the secret's value on one line into that file, and let the daemon's user read it; it is tried again as \
+             soon as the file changes"
+        }
+    };
+    let meaning = match error {
+        SecretError::Empty | SecretError::TooLarge | SecretError::NotOneWord => {
+            format!("{error} ({})", Place(credential))
+        }
+        // The others name it, or say why they do not: its name may be the secret itself.
+        _ => error.to_string(),
+    };
+    NoProof { class: Class::Fix, meaning, advice: advice.to_owned() }
 }

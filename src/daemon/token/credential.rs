@@ -10,10 +10,15 @@ use crate::config::settings::Credential;
 
 /// What tells this secret from another.
 pub(super) fn fingerprint(secret: &SecretString) -> Fingerprint {
-    Fingerprint(Sha256::digest(secret.expose_secret()).into())
+    fingerprint_of(secret.expose_secret().as_bytes())
 }
 
-/// Where the secret is, as the config says it.
+/// What tells these bytes from others.
+pub(super) fn fingerprint_of(bytes: &[u8]) -> Fingerprint {
+    Fingerprint(Sha256::digest(bytes).into())
+}
+
+/// Where the credential is, as the config says it.
 pub(super) struct Place<'a>(pub(super) &'a Credential);
 
 impl fmt::Display for Place<'_> {
@@ -21,7 +26,13 @@ impl fmt::Display for Place<'_> {
         match self.0 {
             Credential::SecretFile(path) => write!(f, "secret_file {}", path.display()),
             Credential::SecretEnv(name) => write!(f, "secret_env {name}"),
-            _ => Ok(()),
+            Credential::Certificate(files) => {
+                write!(f, "certificate_file {}", files.certificate.display())?;
+                files.key.as_ref().map_or(Ok(()), |key| write!(f, " with key_file {}", key.display()))
+            }
+            Credential::FederatedTokenFile(path) => write!(f, "federated_token_file {}", path.display()),
+            Credential::ManagedIdentity(_) => f.write_str("managed_identity"),
+            Credential::SignedIn(_) => f.write_str("the sign-in"),
         }
     }
 }

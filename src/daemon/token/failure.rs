@@ -1,17 +1,79 @@
 //! What the login authority's errors mean, and what to do about them.
 //!
 //! Microsoft asks clients to act on `error` and to keep the numbers for people; the numbers tell more, though, and
-//! where one of them is known it decides. Source: the page on Entra authentication and authorization error codes.
+//! where one of them is known it decides. Sources: the page on Entra authentication and authorization error codes; for
+//! those that it does not list, what Entra itself says of them.
 
 use std::time::Duration;
 
+use crate::config::settings::Credential;
 use crate::keeper::TokenFailure;
 
-/// What an error means. In `advice`, `{credential}` stands for the place of the secret in the config.
+/// What is to be done about a token that did not come. The words for it are stable: they stand in the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Class {
+    /// It passes by itself, and is tried again soon.
+    #[default]
+    Again,
+    /// It passes by itself, if it is left alone for minutes.
+    Slowly,
+    /// Someone has to mend the config, the credential or the app registration.
+    Fix,
+    /// The user has to sign in again.
+    SignIn,
+}
+
+impl Class {
+    /// Its stable word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Again => "try_again",
+            Self::Slowly => "try_slowly",
+            Self::Fix => "fix_config",
+            Self::SignIn => "sign_in",
+        }
+    }
+
+    /// What the keeper makes of it.
+    pub(super) const fn failure(self) -> TokenFailure {
+        match self {
+            Self::Again | Self::Slowly => TokenFailure::Unreachable,
+            Self::Fix | Self::SignIn => TokenFailure::Rejected,
+        }
+    }
+}
+
+/// The ways in that errors are worded for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Way {
+    Secret,
+    Certificate,
+    TokenFile,
+    /// The host vouches; what it says has words of its own.
+    Host,
+    User,
+}
+
+impl Way {
+    /// That of a credential.
+    pub(super) const fn of(credential: &Credential) -> Self {
+        match credential {
+            Credential::SecretFile(_) | Credential::SecretEnv(_) => Self::Secret,
+            Credential::Certificate(_) => Self::Certificate,
+            Credential::FederatedTokenFile(_) => Self::TokenFile,
+            Credential::ManagedIdentity(_) => Self::Host,
+            Credential::SignedIn(_) => Self::User,
+        }
+    }
+}
+
+/// What an error means. In `advice`, `{credential}` stands for the place of the credential in the config, and `{app}`
+/// for the app's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Reading {
-    /// Whether it may pass by itself.
-    pub(super) failure: TokenFailure,
+    /// What is to be done.
+    pub(super) class: Class,
     /// What it means; empty where only the authority's own words tell.
     pub(super) meaning: &'static str,
     /// What to do.
@@ -23,17 +85,39 @@ pub(super) struct Reading {
 /// The authority ends loops of requests for minutes (AADSTS50196).
 const LOOP_WAIT: Duration = Duration::from_secs(300);
 const WAIT: &str = "nothing to do: it is tried again";
+const SIGN_IN: &str = "sign in again: `presenced login {app}`";
+const CLOCK: &str =
+    "set this machine's clock (by NTP, for instance): Entra ID lets it be five minutes off at most";
 
 const fn mend(meaning: &'static str, advice: &'static str) -> Reading {
-    Reading { failure: TokenFailure::Rejected, meaning, advice, wait: None }
+    Reading { class: Class::Fix, meaning, advice, wait: None }
 }
 
 const fn passes(meaning: &'static str) -> Reading {
-    Reading { failure: TokenFailure::Unreachable, meaning, advice: WAIT, wait: None }
+    Reading { class: Class::Again, meaning, advice: WAIT, wait: None }
 }
 
-/// What is known of a number, `AADSTS` before it.
-pub(super) const fn by_number(number: u32) -> Option<Reading> {
+const fn slowly(meaning: &'static str, advice: &'static str) -> Reading {
+    Reading { class: Class::Slowly, meaning, advice, wait: Some(LOOP_WAIT) }
+}
+
+const fn sign_in(meaning: &'static str) -> Reading {
+    Reading { class: Class::SignIn, meaning, advice: SIGN_IN, wait: None }
+}
+
+/// What is known of a number, `AADSTS` before it, for an app that came this way.
+pub(super) fn by_number(number: u32, way: Way) -> Option<Reading> {
+    let of_way = match way {
+        Way::Secret => of_secret(number),
+        Way::Certificate => of_certificate(number),
+        Way::TokenFile => of_token_file(number),
+        Way::User => of_user(number),
+        Way::Host => None,
+    };
+    of_way.or_else(|| of_passing(number)).or_else(|| of_any(number))
+}
+
+const fn of_secret(number: u32) -> Option<Reading> {
     Some(match number {
         7_000_215 => mend(
             "the client secret is wrong",
@@ -48,6 +132,98 @@ pub(super) const fn by_number(number: u32) -> Option<Reading> {
             "the authority saw no secret in the request",
             "see that nothing on the way changes requests, and that the app's cloud names the right login host",
         ),
+        _ => return None,
+    })
+}
+
+const fn of_certificate(number: u32) -> Option<Reading> {
+    Some(match number {
+        700_027 | 50_012 | 50_013 => mend(
+            "the app registration does not know the certificate, or another key has signed",
+            "upload the certificate in {credential} to the app (app registration, Certificates & secrets, \
+             Certificates), without its key",
+        ),
+        700_024 | 500_133 => mend("what the certificate's key signed is not of this time", CLOCK),
+        1_000_502 | 7_000_222 => mend(
+            "the certificate has expired",
+            "make a new one, upload it to the app (app registration, Certificates & secrets, Certificates), and put it \
+             with its key in place of {credential}",
+        ),
+        700_023 => mend(
+            "the authority was addressed by a name that is not its own",
+            "check the app's cloud: login must be the root of the login host",
+        ),
+        7_000_218 => mend(
+            "the authority saw no assertion in the request",
+            "see that nothing on the way changes requests, and that the app's cloud names the right login host",
+        ),
+        _ => return None,
+    })
+}
+
+const fn of_token_file(number: u32) -> Option<Reading> {
+    Some(match number {
+        70_021 | 700_211 | 700_212 | 700_213 => mend(
+            "the app has no federated credential for this token's issuer, subject and audience",
+            "compare them (app registration, Certificates & secrets, Federated credentials) with what is in \
+             {credential}; all three are compared letter by letter",
+        ),
+        700_024 | 500_133 => mend(
+            "the token in the file is past its end, or not yet good",
+            "see that whoever writes {credential} renews it in time, and that this machine's clock is right",
+        ),
+        700_027 | 50_012 | 50_013 => mend(
+            "the token in the file is not signed by the issuer that it names, or is damaged",
+            "see who writes {credential}, and that Entra ID reaches the keys that its issuer publishes",
+        ),
+        7_000_218 => mend(
+            "the authority saw no assertion in the request",
+            "see that nothing on the way changes requests, and that the app's cloud names the right login host",
+        ),
+        _ => return None,
+    })
+}
+
+const fn of_user(number: u32) -> Option<Reading> {
+    Some(match number {
+        700_082 => sign_in("the sign-in has run out, because it was not used for 90 days"),
+        70_008 => sign_in("the sign-in has run out or was revoked"),
+        70_043 => sign_in("a sign-in frequency of Conditional Access has ended the sign-in"),
+        50_173 => sign_in("the sign-in was revoked, after a change of the password for instance"),
+        70_000 => sign_in("the sign-in is no longer good"),
+        65_001 => sign_in("the user, or an admin, has not consented to what the app asks for"),
+        50_076 | 50_079 | 50_074 | 50_078 | 50_158 => sign_in("the user has to prove once more who it is"),
+        50_057 => mend(
+            "the user's account is disabled",
+            "enable it in Entra ID, and sign in: `presenced login {app}`",
+        ),
+        53_003 => mend(
+            "Conditional Access blocks this sign-in",
+            "ask whoever keeps its policies to allow the device code flow for this app, or this machine's address; then \
+             sign in: `presenced login {app}`",
+        ),
+        7_000_218 => mend(
+            "the app does not allow sign-in without a secret",
+            "allow public client flows (app registration, Authentication, Settings), and sign in: `presenced login {app}`",
+        ),
+        _ => return None,
+    })
+}
+
+const fn of_passing(number: u32) -> Option<Reading> {
+    Some(match number {
+        50_196 => slowly(
+            "too many token requests in a short time; the authority takes it for a loop",
+            "if it comes back, see that no other program uses the same app registration in a loop",
+        ),
+        90_055 => slowly("the whole tenant sends too many token requests", WAIT),
+        90_006 | 90_012 | 90_024 | 90_033 | 90_090 => passes("the login authority has a passing trouble"),
+        _ => return None,
+    })
+}
+
+const fn of_any(number: u32) -> Option<Reading> {
+    Some(match number {
         700_016 | 700_011 | 7_000_229 => mend(
             "the tenant does not know this app",
             "check client_id and tenant of the app; in a tenant that is not the app's own, its admin must consent \
@@ -78,32 +254,35 @@ pub(super) const fn by_number(number: u32) -> Option<Reading> {
             "nobody has consented to what the app asks for",
             "grant admin consent for Presence.ReadWrite.All (app registration, API permissions)",
         ),
-        50_196 => Reading {
-            failure: TokenFailure::Unreachable,
-            meaning: "too many token requests in a short time; the authority takes it for a loop",
-            advice: "if it comes back, see that no other program uses the same app registration in a loop",
-            wait: Some(LOOP_WAIT),
-        },
-        90_055 => Reading {
-            failure: TokenFailure::Unreachable,
-            meaning: "the whole tenant sends too many token requests",
-            advice: WAIT,
-            wait: Some(LOOP_WAIT),
-        },
-        90_006 | 90_012 | 90_024 | 90_033 | 90_090 => passes("the login authority has a passing trouble"),
         _ => return None,
     })
 }
 
 /// What is known of an error by its name (RFC 6749, section 5.2) and status.
-pub(super) fn by_name(error: &str, status: u16) -> Reading {
+pub(super) fn by_name(error: &str, status: u16, way: Way) -> Reading {
     match error {
         "temporarily_unavailable" | "server_error" => passes("the login authority has a passing trouble"),
         _ if status == 429 => passes("the login authority is busy"),
         _ if status == 408 || status >= 500 => passes("the login authority has a passing trouble"),
+        "invalid_grant" | "interaction_required" | "login_required" | "consent_required"
+            if way == Way::User =>
+        {
+            sign_in("")
+        }
         "invalid_client" => mend(
             "the authority does not accept the app's credential",
-            "check client_id and tenant of the app, and the secret in {credential}",
+            match way {
+                Way::Secret => "check client_id and tenant of the app, and the secret in {credential}",
+                Way::Certificate => {
+                    "check client_id and tenant of the app, and that the app has the certificate in {credential}"
+                }
+                Way::TokenFile => {
+                    "check client_id and tenant of the app, and its federated credentials against {credential}"
+                }
+                Way::User | Way::Host => {
+                    "check client_id and tenant of the app, and that it allows public client flows"
+                }
+            },
         ),
         "unauthorized_client" => mend(
             "the app may not sign in like this",
@@ -128,37 +307,77 @@ pub(super) fn by_name(error: &str, status: u16) -> Reading {
 mod tests {
     use super::*;
 
-    const NUMBERS: [u32; 23] = [
-        7_000_215, 7_000_222, 7_000_218, 700_016, 700_011, 7_000_229, 70_001, 7_000_112, 90_002, 900_023,
-        90_038, 900_432, 900_382, 500_011, 70_011, 50_194, 9_001_023, 53_003, 65_001, 50_196, 90_055, 90_033,
-        90_090,
-    ];
+    const WAYS: [Way; 5] = [Way::Secret, Way::Certificate, Way::TokenFile, Way::Host, Way::User];
 
     #[test]
-    fn every_known_number_says_what_it_means_and_what_to_do() {
-        for number in NUMBERS {
-            let reading = by_number(number).unwrap_or_else(|| panic!("{number} is not known"));
-            assert!(!reading.meaning.is_empty() && !reading.advice.is_empty(), "{number}");
+    fn every_number_has_its_class() {
+        use Class::{Again, Fix, SignIn, Slowly};
+        let (any, user) = (Way::Secret, Way::User);
+        let cases = [
+            (Again, any, &[90_033, 90_006, 90_012, 90_024, 90_090][..]),
+            (Slowly, any, &[50_196, 90_055]),
+            (Fix, any, &[7_000_215, 7_000_222, 7_000_218, 700_016, 700_011, 90_002, 500_011, 53_003, 70_011]),
+            (Fix, any, &[70_001, 7_000_112, 65_001, 50_194, 9_001_023, 900_023, 90_038, 900_432, 900_382]),
+            (Fix, Way::Certificate, &[700_027, 700_024, 500_133, 1_000_502, 7_000_222, 700_023, 7_000_218]),
+            (Fix, Way::TokenFile, &[70_021, 700_213, 700_211, 700_212, 700_024, 500_133, 700_027]),
+            (SignIn, user, &[700_082, 70_008, 70_043, 50_173, 70_000, 65_001, 50_076, 50_079]),
+            (Fix, user, &[7_000_218, 53_003, 50_057, 700_016]),
+            (Slowly, user, &[50_196]),
+        ];
+        let mut seen = 0;
+        for (class, way, numbers) in cases {
+            for &number in numbers {
+                let reading = by_number(number, way).unwrap_or_else(|| panic!("{number} is not known"));
+                assert_eq!(reading.class, class, "{number}, {way:?}");
+                assert!(!reading.meaning.is_empty() && !reading.advice.is_empty(), "{number}");
+                assert_eq!(reading.wait.is_some(), class == Slowly, "{number}");
+                seen += 1;
+            }
         }
-        assert_eq!(by_number(1), None);
+        assert_eq!(seen, 5 + 2 + 18 + 7 + 7 + 8 + 4 + 1);
+        assert_eq!(by_number(1, any), None);
+        assert_eq!(by_number(50_196, any).unwrap().wait, Some(Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn nobody_is_told_of_a_secret_who_has_none() {
+        let mut told = 0;
+        for way in WAYS.into_iter().filter(|way| *way != Way::Secret) {
+            let numbers =
+                (0..100_000).chain(500_000..501_000).chain(700_000..901_000).chain(7_000_000..7_001_000);
+            let known = numbers.filter_map(|number| by_number(number, way));
+            let named = ["invalid_client", "invalid_grant", "unauthorized_client", "odd"]
+                .map(|name| by_name(name, 400, way));
+            for reading in known.chain(named) {
+                told += 1;
+                let text = format!("{} {}", reading.meaning, reading.advice);
+                let of_app = text.replace("Certificates & secrets", "").replace("without a secret", "");
+                assert!(!of_app.contains("secret"), "{way:?}: {text}");
+            }
+        }
+        assert!(told > 80, "{told}");
     }
 
     #[test]
     fn what_passes_by_itself_is_told_from_what_someone_has_to_mend() {
         let cases = [
-            ("temporarily_unavailable", 400, TokenFailure::Unreachable),
-            ("server_error", 400, TokenFailure::Unreachable),
-            ("invalid_client", 503, TokenFailure::Unreachable),
-            ("invalid_request", 429, TokenFailure::Unreachable),
-            ("invalid_client", 401, TokenFailure::Rejected),
-            ("unauthorized_client", 400, TokenFailure::Rejected),
-            ("invalid_grant", 400, TokenFailure::Rejected),
-            ("something_new", 400, TokenFailure::Rejected),
+            ("temporarily_unavailable", 400, Class::Again),
+            ("server_error", 400, Class::Again),
+            ("invalid_client", 503, Class::Again),
+            ("invalid_request", 429, Class::Again),
+            ("invalid_client", 401, Class::Fix),
+            ("unauthorized_client", 400, Class::Fix),
+            ("invalid_grant", 400, Class::Fix),
+            ("something_new", 400, Class::Fix),
         ];
-        for (error, status, failure) in cases {
-            assert_eq!(by_name(error, status).failure, failure, "{error}, {status}");
+        for (error, status, class) in cases {
+            assert_eq!(by_name(error, status, Way::Secret).class, class, "{error}, {status}");
         }
-        assert_eq!(by_number(50_196).unwrap().wait, Some(Duration::from_secs(300)));
-        assert_eq!(by_number(90_033).unwrap().failure, TokenFailure::Unreachable);
+        for error in ["invalid_grant", "interaction_required", "login_required", "consent_required"] {
+            assert_eq!(by_name(error, 400, Way::User).class, Class::SignIn, "{error}");
+            assert_eq!(by_name(error, 503, Way::User).class, Class::Again, "{error}");
+        }
+        assert_eq!(Class::SignIn.failure(), TokenFailure::Rejected);
+        assert_eq!(Class::Slowly.failure(), TokenFailure::Unreachable);
     }
 }

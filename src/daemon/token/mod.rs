@@ -1,11 +1,21 @@
-//! Where access tokens come from: one file a way in. Today: a client secret.
+//! Where access tokens come from: one file, or folder, a way in.
 //!
 //! This module never decides when to fetch, never repeats a fetch, never logs, and never shows a secret or a token.
 
+mod certificate;
+mod challenge;
 mod client_secret;
 mod credential;
+pub mod device_code;
+pub mod expiry;
 mod failure;
+mod federated_token;
+mod grant;
+mod managed_identity;
+mod post;
+mod proof;
 mod reply;
+mod signed_in;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -14,7 +24,11 @@ use std::fmt;
 
 use reqwest::header::HeaderValue;
 
+pub use challenge::Claims;
+pub use failure::Class;
+pub use managed_identity::is_on_loopback as host_is_on_loopback;
 pub use reply::{Asked, read};
+pub use signed_in::{SignIn, store};
 pub use source::TokenSource;
 
 use crate::keeper::TokenAnswer;
@@ -73,6 +87,8 @@ pub struct TokenReply {
 pub struct TokenDetail {
     /// The authority's error, such as `invalid_client`, or what went wrong on the way.
     pub error: String,
+    /// What is to be done about it, in one word.
+    pub class: Class,
     /// The number in `AADSTS...`, where there is one.
     pub aadsts: Option<u32>,
     /// What it means, in plain words.
@@ -90,6 +106,7 @@ impl TokenDetail {
     pub fn no_app() -> Self {
         Self {
             error: "no credential".to_owned(),
+            class: Class::Fix,
             meaning: "the app is in no config that is at hand".to_owned(),
             advice: "nothing to do: its sessions run out by themselves; to have them cleared, put the app back into \
                      the config, without users, and reload"

@@ -7,9 +7,12 @@ use reqwest::header::{DATE, HeaderMap};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{AccessToken, TokenDetail, TokenReply, failure};
+use super::credential::Place;
+use super::failure::{self, Class, Way};
+use super::{AccessToken, TokenDetail, TokenReply};
+use crate::config::settings::Credential;
 use crate::daemon::network::answer::{retry_after, shown};
-use crate::keeper::{TokenAnswer, TokenFailure};
+use crate::keeper::TokenAnswer;
 
 /// Shortest and longest lifetime that is believed. Entra gives 60 to 90 minutes, by policy 10 minutes to a day, and up
 /// to 28 hours under continuous access evaluation. A token that ends at once would only be fetched in a loop; Graph
@@ -23,12 +26,16 @@ const END_OF_DATES: Duration = Duration::from_secs(253_402_300_800);
 
 /// What was asked of the token endpoint, for the words about the answer.
 pub struct Asked<'a> {
-    /// Where the secret is, as the config says it.
-    pub credential: String,
+    /// What it was asked with.
+    pub credential: &'a Credential,
+    /// The app's name in the config.
+    pub app: &'a str,
     /// The `client-request-id` that was sent.
     pub id: String,
     /// What no text may hold.
     pub secret: &'a str,
+    /// The wall time when it was sent: an `expires_on` counts to it.
+    pub wall: SystemTime,
 }
 
 /// An answer that holds a token. Numbers come as numbers or as strings.
@@ -39,13 +46,16 @@ struct Granted<'a> {
     #[serde(borrow)]
     token_type: Option<Cow<'a, str>>,
     expires_in: Option<Value>,
+    /// Seconds since 1970. App Service tells this alone.
+    expires_on: Option<Value>,
     refresh_in: Option<Value>,
 }
 
-/// Reads an answer of the token endpoint. Lifetimes count from the send of the request, which is before the authority began to count.
+/// Reads an answer of the token endpoint. Lifetimes count from the send of the request, which is before the authority
+/// began to count.
 pub fn read(status: u16, headers: &HeaderMap, body: &[u8], asked: &Asked<'_>) -> TokenReply {
     if (200..300).contains(&status) {
-        return granted(body).unwrap_or_else(|| no_token(status, headers, asked));
+        return granted(body, asked.wall).unwrap_or_else(|| no_token(status, headers, asked));
     }
     let Ok(Value::Object(said)) = serde_json::from_slice::<Value>(body) else {
         return no_token(status, headers, asked);
@@ -53,41 +63,52 @@ pub fn read(status: u16, headers: &HeaderMap, body: &[u8], asked: &Asked<'_>) ->
     let text = |key: &str| said.get(key).and_then(Value::as_str).and_then(|text| shown(text, asked.secret));
     let Some(error) = text("error") else { return no_token(status, headers, asked) };
     let aadsts = number(&said);
-    let known = aadsts.and_then(failure::by_number).unwrap_or_else(|| failure::by_name(&error, status));
+    let way = Way::of(asked.credential);
+    let known = aadsts
+        .and_then(|number| failure::by_number(number, way))
+        .unwrap_or_else(|| failure::by_name(&error, status, way));
     let own_words =
         || text("error_description").unwrap_or_else(|| format!("status {status}, and no word about it"));
     let meaning = if known.meaning.is_empty() { own_words() } else { known.meaning.to_owned() };
     let detail = TokenDetail {
         error,
+        class: known.class,
         aadsts,
         meaning,
-        advice: known.advice.replace("{credential}", &asked.credential),
+        advice: asked.advice(known.advice),
         correlation_id: Some(text("correlation_id").unwrap_or_else(|| asked.id.clone())),
     };
-    failed(known.failure, wait(headers).or(known.wait), detail)
+    failed(wait(headers).or(known.wait), detail)
+}
+
+impl Asked<'_> {
+    /// An advice with what stands for its places.
+    fn advice(&self, advice: &str) -> String {
+        advice.replace("{credential}", &Place(self.credential).to_string()).replace("{app}", self.app)
+    }
 }
 
 /// The reply for a request that failed.
-pub(super) fn failed(
-    failure: TokenFailure,
-    retry_after: Option<Duration>,
-    detail: TokenDetail,
-) -> TokenReply {
+pub(super) fn failed(retry_after: Option<Duration>, detail: TokenDetail) -> TokenReply {
     TokenReply {
-        answer: TokenAnswer::Failed { failure, retry_after },
+        answer: TokenAnswer::Failed { failure: detail.class.failure(), retry_after },
         token: None,
         detail: Some(Box::new(detail)),
     }
 }
 
-fn granted(body: &[u8]) -> Option<TokenReply> {
+fn granted(body: &[u8], wall: SystemTime) -> Option<TokenReply> {
     let granted: Granted<'_> = serde_json::from_slice(body).ok()?;
     if !granted.token_type.is_none_or(|kind| kind.eq_ignore_ascii_case("bearer")) {
         return None;
     }
     let token = AccessToken::bearer(&granted.access_token)?;
     let (shortest, longest) = LIFETIMES;
-    let lifetime = granted.expires_in.as_ref().and_then(seconds).unwrap_or(LIFETIME_UNKNOWN);
+    let until =
+        |end: Duration| end.saturating_sub(wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+    let lifetime = granted.expires_in.as_ref().and_then(seconds);
+    let lifetime = lifetime.or_else(|| granted.expires_on.as_ref().and_then(seconds).map(until));
+    let lifetime = lifetime.unwrap_or(LIFETIME_UNKNOWN);
     let lifetime = lifetime.clamp(shortest, longest);
     let refresh_in = granted.refresh_in.as_ref().and_then(seconds).map(|time| time.clamp(shortest, lifetime));
     Some(TokenReply {
@@ -110,17 +131,18 @@ fn no_token(status: u16, headers: &HeaderMap, asked: &Asked<'_>) -> TokenReply {
     };
     let detail = TokenDetail {
         error: format!("status {status}"),
+        class: Class::Again,
         aadsts: None,
         meaning: meaning.to_owned(),
         advice: advice.to_owned(),
         correlation_id: Some(asked.id.clone()),
     };
-    failed(TokenFailure::Unreachable, wait(headers), detail)
+    failed(wait(headers), detail)
 }
 
 /// `Retry-After`. A date counts from the answer's own `Date`, so that no clock is needed; without that it lies in the
 /// past.
-fn wait(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
     let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
     retry_after(headers, date.unwrap_or(SystemTime::UNIX_EPOCH + END_OF_DATES))
 }

@@ -1,7 +1,9 @@
 //! Token requests against endpoints on loopback.
 
+mod ways;
+
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::{TokenReply, TokenSource};
 use crate::config::settings::{Credential, Network};
@@ -10,6 +12,7 @@ use crate::daemon::network::testing::{
 };
 use crate::keeper::{TokenAnswer, TokenFailure};
 
+const WALL: SystemTime = SystemTime::UNIX_EPOCH;
 const CANARY: &str = "c4nary~s3cret+/=";
 const TOKEN: &str =
     r#"{"token_type":"Bearer","expires_in":3599,"ext_expires_in":3599,"access_token":"ey.canary.x"}"#;
@@ -41,7 +44,7 @@ impl Secret {
 
 async fn fetch(source: &TokenSource, time: Duration) -> TokenReply {
     let (tried, reply) =
-        tokio::time::timeout(LONG, source.fetch(time)).await.expect("a fetch always returns");
+        tokio::time::timeout(LONG, source.fetch(time, WALL, None)).await.expect("a fetch always returns");
     assert_eq!(tried, source.fingerprint(), "what it was tried with");
     let shown = format!("{reply:?} {source:?}");
     assert!(!shown.contains("c4nary") && !shown.contains("ey.canary"), "a secret shows: {shown}");
@@ -116,8 +119,9 @@ async fn a_credential_on_a_disk_that_hangs_is_given_up_in_time() {
     let secret = Secret::new(CANARY);
     let source = secret.source(&server.url("http"), &direct());
     let hangs = source.hang().await;
-    let (tried, reply) =
-        tokio::time::timeout(LONG, source.fetch(Duration::from_millis(100))).await.expect("it is given up");
+    let (tried, reply) = tokio::time::timeout(LONG, source.fetch(Duration::from_millis(100), WALL, None))
+        .await
+        .expect("it is given up");
     assert_eq!((tried, reply.answer), (None, failed(TokenFailure::Unreachable, None)));
     assert!(reply.detail.unwrap().meaning.contains("could not be read within 0.1 s"));
     assert!(server.is_idle(), "a request without a secret");

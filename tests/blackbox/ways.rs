@@ -1,0 +1,322 @@
+//! Every way in, as an administrator sets it up: with a new credential in mid-run, without a lapse, and with nothing of it
+//! in the log.
+
+use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::OnceLock;
+
+use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::time::timeout;
+
+use crate::daemon::{Daemon, presenced};
+use crate::keys::Keys;
+use crate::patience::PATIENCE;
+use crate::sandbox::Sandbox;
+use crate::site::{Site, TENANT, available, client_id, id};
+
+const SPEED: [&str; 2] = ["--speed", "20"];
+const ISSUER: &str = "https://oidc.example/cluster";
+const SUBJECT: &str = "system:serviceaccount:presenced:default";
+
+/// One app with this credential, and these users.
+fn write(site: &Site, sandbox: &Sandbox, credential: &str, more: &str, users: std::ops::Range<u32>) {
+    let (url, client) = (&sandbox.url, client_id(0));
+    let mut text = format!(
+        "[daemon]\nstate_dir = \"state\"\n[defaults]\navailability = \"Available\"\n[[app]]\nname = \"contoso\"\n\
+         tenant = \"{TENANT}\"\nclient_id = \"{client}\"\ncloud = {{ graph = \"{url}\", login = \"{url}\" }}\n\
+         credential = {credential}\n{more}\n"
+    );
+    for n in users {
+        let _ = write!(text, "[[user]]\nid = \"{}\"\n", id(n));
+    }
+    site.write_text(&text);
+}
+
+async fn register(sandbox: &Sandbox, app: Value) {
+    sandbox.register(json!({"tenants": {TENANT: {"apps": {client_id(0): app}}}})).await;
+}
+
+fn run(site: &Site, variables: &[(&str, String)]) -> Daemon {
+    let mut command = presenced();
+    command.args(["run", "--log-format", "json", "--log-level", "trace,presenced=trace", "--config"]);
+    command.arg(site.config_file()).args(SPEED).envs(variables.iter().map(|(name, value)| (name, value)));
+    Daemon::spawn(command)
+}
+
+/// Puts a file in its place, all at once.
+fn place(site: &Site, name: &str, text: &str) {
+    let next = site.path("next");
+    std::fs::write(&next, text).unwrap();
+    std::fs::set_permissions(&next, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::rename(next, site.path(name)).unwrap();
+}
+
+/// Stops the daemon: no session has lapsed, and none of these texts, nor any JWT, is in its log.
+async fn ends_well(mut daemon: Daemon, sandbox: &Sandbox, secrets: &[&str]) {
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.exit_code().await, Some(0));
+    assert_eq!(sandbox.report().await["lapses"], 0);
+    let log = daemon.log();
+    assert!(log.len() > 5_000, "there is something to look through");
+    for secret in secrets.iter().copied().chain(["eyJ", "Bearer ", "PRIVATE KEY"]) {
+        assert!(!log.contains(secret), "{secret:?} is in the log");
+    }
+}
+
+/// A certificate, and the same with its key, in PEM.
+fn certificates() -> &'static [(String, String); 2] {
+    static MADE: OnceLock<[(String, String); 2]> = OnceLock::new();
+    MADE.get_or_init(|| {
+        ["first", "second"].map(|name| {
+            let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048).unwrap();
+            let certificate =
+                CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap().pem();
+            (certificate.clone(), certificate + &key.serialize_pem())
+        })
+    })
+}
+
+async fn more_tokens(sandbox: &Sandbox, than: &Value, more: u64) -> Value {
+    let wanted = than["tokens"]["granted"].as_u64().unwrap() + more;
+    let what = format!("{wanted} tokens");
+    sandbox.until(&what, |report| report["tokens"]["granted"].as_u64() >= Some(wanted)).await
+}
+
+#[tokio::test]
+async fn a_certificate_is_replaced_in_mid_run() {
+    let [(first, first_with_key), (second, second_with_key)] = certificates();
+    let sandbox = Sandbox::start(&SPEED).await;
+    register(&sandbox, json!({"certificates": [first], "token_life_s": 600})).await;
+    let site = Site::new(&sandbox, []);
+    place(&site, "app.pem", first_with_key);
+    write(&site, &sandbox, "{ certificate_file = \"app.pem\" }", "", 0..10);
+    let mut daemon = run(&site, &[]);
+    let before = sandbox.until_sets(10).await;
+
+    register(&sandbox, json!({"certificates": [first, second], "token_life_s": 600})).await;
+    place(&site, "app.pem", second_with_key);
+    assert_eq!(daemon.event("credential_changed").await["app"], "contoso");
+    more_tokens(&sandbox, &before, 1).await;
+    register(&sandbox, json!({"certificates": [second], "token_life_s": 600})).await;
+    let later = sandbox.report().await;
+    more_tokens(&sandbox, &later, 1).await;
+    assert!(daemon.events("token_failed").is_empty(), "{}", daemon.log());
+
+    // One that the app does not have, and back.
+    place(&site, "app.pem", first_with_key);
+    let failed = daemon.event("token_failed").await;
+    assert_eq!((&failed["aadsts"], &failed["class"]), (&700_027.into(), &"fix_config".into()), "{failed}");
+    place(&site, "app.pem", second_with_key);
+    daemon.event("token_granted").await;
+    let lines: Vec<&str> = first_with_key.lines().chain(second_with_key.lines()).collect();
+    let lines: Vec<&str> =
+        lines.into_iter().filter(|line| !line.starts_with('-') && line.len() > 20).collect();
+    ends_well(daemon, &sandbox, &lines).await;
+}
+
+#[tokio::test]
+async fn a_federated_token_is_renewed_by_others_without_a_word_and_tried_at_once_after_a_refusal() {
+    let (keys, others) = (Keys::shared(), Keys::make());
+    let sandbox = Sandbox::start(&SPEED).await;
+    let federated = |keys: &Keys| {
+        let audience = "api://AzureADTokenExchange";
+        let known = json!({"issuer": ISSUER, "subject": SUBJECT, "audience": audience, "key": keys.public});
+        json!({"federated": [known], "token_life_s": 120})
+    };
+    // For as long as the sandbox's clock may run.
+    let token = |keys: &Keys, n: u32| {
+        keys.federated(ISSUER, SUBJECT, &json!({"nbf": 0, "iat": 0, "exp": 4_102_444_800_u64, "n": n}))
+    };
+    register(&sandbox, federated(keys)).await;
+    let site = Site::new(&sandbox, []);
+    place(&site, "token", &token(keys, 0));
+    write(&site, &sandbox, "{ federated_token_file = \"token\" }", "", 0..10);
+    let mut daemon = run(&site, &[]);
+    let mut report = sandbox.until_sets(10).await;
+
+    for n in 1..3 {
+        place(&site, "token", &token(keys, n));
+        report = more_tokens(&sandbox, &report, 2).await;
+    }
+    assert!(daemon.events("credential_changed").is_empty(), "{}", daemon.log());
+    assert!(daemon.events("token_failed").is_empty(), "{}", daemon.log());
+
+    register(&sandbox, federated(&others)).await;
+    let failed = daemon.event("token_failed").await;
+    assert_eq!(failed["class"], "fix_config", "{failed}");
+    assert!(failed["advice"].as_str().unwrap().contains("federated_token_file /"), "{failed}");
+    place(&site, "token", &token(&others, 3));
+    daemon.event("token_granted").await;
+    ends_well(daemon, &sandbox, &[]).await;
+}
+
+#[tokio::test]
+async fn a_host_vouches_for_an_app_also_through_its_troubles() {
+    let client = client_id(0);
+    let identity = json!({"tenant": TENANT, "client_id": client, "object_id": id(99), "resource_id": "/subscriptions/x"});
+    for (variables, identities) in [
+        (vec![("AZURE_POD_IDENTITY_AUTHORITY_HOST", "")], "true".to_owned()),
+        (vec![("IDENTITY_ENDPOINT", "/msi/token"), ("IDENTITY_HEADER", "h-canary")], format!("\"{client}\"")),
+    ] {
+        let sandbox = Sandbox::start(&SPEED).await;
+        sandbox.register(json!({"managed_identities": [identity], "identity_header": "h-canary"})).await;
+        sandbox
+            .faults(json!({"identity": [{"status": 404}, {"status": 410}, {"status": 429}, {"status": 500}]}))
+            .await;
+        let site = Site::new(&sandbox, []);
+        write(&site, &sandbox, &format!("{{ managed_identity = {identities} }}"), "", 0..3);
+        let of = |(name, value): (&'static str, &str)| match name {
+            "IDENTITY_HEADER" => (name, value.to_owned()),
+            _ => (name, format!("{}{value}", sandbox.url)),
+        };
+        let variables: Vec<_> = variables.into_iter().map(of).collect();
+        let mut daemon = run(&site, &variables);
+        for attempt in 1..=4 {
+            let failed = daemon.event("token_failed").await;
+            assert_eq!(
+                (&failed["attempt"], &failed["class"]),
+                (&attempt.into(), &"try_again".into()),
+                "{failed}"
+            );
+        }
+        daemon.event("token_granted").await;
+        sandbox.until_sets(3).await;
+        ends_well(daemon, &sandbox, &["h-canary"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_fast_clock_never_asks_a_host_that_is_not_on_loopback() {
+    let sandbox = Sandbox::start(&SPEED).await;
+    let site = Site::new(&sandbox, []);
+    write(&site, &sandbox, "{ managed_identity = true }", "", 0..1);
+    let mut daemon = run(&site, &[]);
+    assert_eq!(daemon.exit_code().await, Some(2), "{}", daemon.log());
+}
+
+#[tokio::test]
+async fn a_claims_challenge_costs_one_token_and_nobodys_session() {
+    let sandbox = Sandbox::start(&[]).await;
+    let mut site = Site::new(&sandbox, (0..30).map(available));
+    site.config.app = "cae = true".to_owned();
+    site.write();
+    let mut daemon = site.run();
+    let report = sandbox.until_sets(30).await;
+    assert_eq!(report["tokens"]["requests"], 1);
+
+    sandbox.faults(json!({"challenge": true})).await;
+    daemon.signal(Signal::USR1);
+    daemon.event("token_rejected").await;
+    let report = sandbox.until_sets(60).await;
+    assert_eq!((&report["tokens"]["requests"], &report["lapses"]), (&2.into(), &0.into()), "{report:#}");
+    assert!(daemon.events("parked").is_empty(), "{}", daemon.log());
+}
+
+/// `presenced login` under way.
+struct Login {
+    child: tokio::process::Child,
+    code: String,
+}
+
+impl Login {
+    async fn begin(site: &Site) -> Self {
+        let mut command = presenced();
+        command.args(["login", "contoso", "--config"]).arg(site.config_file()).args(SPEED);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let code = async {
+            while !lines.next_line().await.unwrap().expect("it shows a code").ends_with("enter the code") {}
+            lines.next_line().await.unwrap();
+            lines.next_line().await.unwrap().unwrap().trim().to_owned()
+        };
+        let code = timeout(PATIENCE, code).await.expect("in time");
+        // Whoever has shown a code and prints more must not find nobody there.
+        child.stdout = Some(lines.into_inner().into_inner());
+        Self { child, code }
+    }
+
+    async fn end(self) -> (ExitStatus, String) {
+        let output = timeout(PATIENCE, self.child.wait_with_output()).await.expect("in time").unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status, String::from_utf8(said).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_user_signs_in_once_and_again_after_a_revocation() {
+    let sandbox = Sandbox::start(&SPEED).await;
+    register(&sandbox, json!({"public_client": true, "single_use_refresh": true, "token_life_s": 120})).await;
+    let site = Site::new(&sandbox, []);
+    write(&site, &sandbox, "{ delegated = true }", "", 1..2);
+    let mut daemon = run(&site, &[]);
+    let failed = daemon.event("token_failed").await;
+    assert_eq!(failed["class"], "sign_in", "{failed}");
+    assert!(failed["advice"].as_str().unwrap().contains("`presenced login contoso`"), "{failed}");
+
+    for (who, code) in [(None, 77), (Some(2), 77), (Some(1), 0)] {
+        let login = Login::begin(&site).await;
+        sandbox.sign_in(&login.code, who).await;
+        let (status, said) = login.end().await;
+        assert_eq!(status.code(), Some(code), "{said}");
+        assert_eq!(kept(&site).exists(), code == 0, "{said}");
+    }
+    assert_eq!(std::fs::metadata(kept(&site)).unwrap().permissions().mode() & 0o777, 0o600);
+    daemon.event("credential_changed").await;
+    daemon.event("token_granted").await;
+    // Each refresh token is good once: the next ones are kept and used, also by the next process.
+    let report = sandbox.until_sets(1).await;
+    more_tokens(&sandbox, &report, 2).await;
+    daemon.kill().await;
+    let mut daemon = run(&site, &[]);
+    daemon.event("token_granted").await;
+    let report = sandbox.report().await;
+    more_tokens(&sandbox, &report, 1).await;
+    assert!(daemon.events("token_failed").is_empty(), "{}", daemon.log());
+
+    sandbox.faults(json!({"revoke_refresh_tokens": true})).await;
+    let failed = daemon.event("token_failed").await;
+    assert_eq!((&failed["aadsts"], &failed["class"]), (&50_173.into(), &"sign_in".into()), "{failed}");
+    let login = Login::begin(&site).await;
+    sandbox.sign_in(&login.code, Some(1)).await;
+    assert_eq!(login.end().await.0.code(), Some(0));
+    daemon.event("token_granted").await;
+    let token: Value = serde_json::from_slice(&std::fs::read(kept(&site)).unwrap()).unwrap();
+    let token = token["refresh_token"].as_str().unwrap().to_owned();
+    ends_well(daemon, &sandbox, &[&token]).await;
+}
+
+fn kept(site: &Site) -> PathBuf {
+    site.state_dir().join("login/contoso.json")
+}
+
+/// `presenced login APP`, which does not get as far as to show a code.
+async fn login_fails(site: &Site, app: &str) -> (Option<i32>, String) {
+    let mut command = presenced();
+    command.args(["login", app, "--config"]).arg(site.config_file());
+    let output = timeout(PATIENCE, command.output()).await.expect("in time").unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[tokio::test]
+async fn a_sign_in_that_cannot_begin_says_why() {
+    let sandbox = Sandbox::start(&[]).await;
+    let site = Site::new(&sandbox, []);
+    let (code, said) = login_fails(&site, "contoso").await;
+    assert!(code == Some(78) && said.contains("has a credential of its own"), "{said}");
+    write(&site, &sandbox, "{ delegated = true }", "", 1..2);
+    let (code, said) = login_fails(&site, "fabrikam").await;
+    assert!(code == Some(78) && said.contains("those with a user are: contoso"), "{said}");
+    let tenants = json!({"11111111-1111-4111-8111-111111111111": {}});
+    sandbox.register(json!({"tenants": tenants})).await;
+    let (code, said) = login_fails(&site, "contoso").await;
+    assert!(code == Some(77) && said.contains("AADSTS90002"), "{said}");
+    let gone = sandbox.url.clone();
+    drop(sandbox);
+    let (code, said) = login_fails(&site, "contoso").await;
+    assert!(code == Some(69) && said.contains("refused the connection"), "{gone}: {said}");
+}
