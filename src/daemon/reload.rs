@@ -83,7 +83,7 @@ impl ConfigFile {
     pub fn load(&self) -> Result<Loaded, Problems> {
         let mut loaded = config::load(&self.path, Look::Everything { at: None })?;
         if let Some(state_dir) = &self.state_dir {
-            loaded.settings.daemon.state_dir.clone_from(state_dir);
+            loaded.settings.keep_in(state_dir);
         }
         Ok(loaded)
     }
