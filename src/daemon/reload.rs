@@ -1,7 +1,7 @@
 //! From the file to what the driver carries out: read, checked, compared. It blocks, so it runs on a thread of its
 //! own; nothing in force is touched.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::lanes::{Ways, new_ways};

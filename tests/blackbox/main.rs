@@ -27,6 +27,7 @@ mod full_lane;
 mod logs;
 mod million;
 mod network;
+mod peers;
 mod plan;
 mod refusals;
 mod reload;
