@@ -13,12 +13,13 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_tokio::Signals;
 
 use crate::daemon::clock::Clock;
+use crate::sandbox::authority::identity;
 use crate::sandbox::faults::{Faults, LatencySpan};
 use crate::sandbox::http::{self, Hands};
 use crate::sandbox::quota::Limit;
 use crate::sandbox::service::{Options, Service};
 
-/// Serve the Graph sandbox: the presence service and its token endpoint, on this machine only.
+/// Serve the Graph sandbox: the presence service and the login before it, on this machine only.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SandboxArgs {
     /// Where to listen: a loopback address; port 0 takes a free one
@@ -42,7 +43,7 @@ pub struct SandboxArgs {
     /// The seed of all chance
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// The only client secret that is right [default: every secret is]
+    /// The only client secret that is right, until apps are registered [default: every secret is]
     #[arg(long, value_name = "S")]
     secret: Option<String>,
     /// How long tokens live, 600s or 10m for instance [default: 60 to 90 minutes, by chance]
@@ -109,19 +110,22 @@ fn options(args: SandboxArgs) -> Options {
 fn greet(address: SocketAddr, speed: u32) -> std::io::Result<()> {
     let run =
         if speed == 1 { String::new() } else { format!("\n# and run it as: presenced run --speed {speed}") };
+    let (tenant, client) = identity::DEFAULT;
     let text = format!(
         "\
 The Graph sandbox serves this machine. Every tenant, client id, secret and user is taken. In the config:
 
 [[app]]
 name = \"sandbox\"
-tenant = \"9c7f0000-0000-4000-8000-000000000001\"
-client_id = \"22553876-f5ab-4529-bffb-cfe50aa89f87\"
+tenant = \"{tenant}\"
+client_id = \"{client}\"
 cloud = {{ graph = \"http://{address}\", login = \"http://{address}\" }}
 credential = {{ secret_env = \"SANDBOX_SECRET\" }}  # any value, unless --secret names one{run}
 
 report: http://{address}/sandbox/report
 faults: http://{address}/sandbox/faults
+apps:   http://{address}/sandbox/registration
+help:   http://{address}/sandbox
 listening on http://{address}
 "
     );
