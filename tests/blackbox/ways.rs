@@ -17,7 +17,7 @@ use crate::daemon::{Daemon, presenced};
 use crate::keys::Keys;
 use crate::patience::PATIENCE;
 use crate::sandbox::Sandbox;
-use crate::site::{Site, TENANT, available, client_id, id};
+use crate::site::{Site, TENANT, available, client_id, id, in_a_call};
 
 const SPEED: [&str; 2] = ["--speed", "20"];
 const ISSUER: &str = "https://oidc.example/cluster";
@@ -210,7 +210,9 @@ async fn a_claims_challenge_costs_one_token_and_nobodys_session() {
     assert_eq!(report["tokens"]["requests"], 1);
 
     sandbox.faults(json!({"challenge": true})).await;
-    daemon.signal(Signal::USR1);
+    site.config.users = (0..30).map(in_a_call).collect();
+    site.write();
+    daemon.signal(Signal::HUP);
     daemon.event("token_rejected").await;
     let report = sandbox.until_sets(60).await;
     assert_eq!((&report["tokens"]["requests"], &report["lapses"]), (&2.into(), &0.into()), "{report:#}");
@@ -266,7 +268,6 @@ async fn a_user_signs_in_once_and_again_after_a_revocation() {
         assert_eq!(kept(&site).exists(), code == 0, "{said}");
     }
     assert_eq!(std::fs::metadata(kept(&site)).unwrap().permissions().mode() & 0o777, 0o600);
-    daemon.event("credential_changed").await;
     daemon.event("token_granted").await;
     // Each refresh token is good once: the next ones are kept and used, also by the next process.
     let report = sandbox.until_sets(1).await;
