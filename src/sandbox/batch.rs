@@ -123,7 +123,9 @@ fn read_call(method: &str, url: &str, body: Option<&RawValue>) -> Result<Call, P
     match route(method, &format!("/v1.0/{path}"))? {
         Target::User(user, verb) => Ok(Call::on_user(user, verb, body)),
         Target::Presences => Ok(Call::on_presences(body)),
-        Target::Batch | Target::Token(_) => Err(Problem::no_such_path()),
+        Target::Batch | Target::Token(_) | Target::DeviceCode(_) | Target::Identity { .. } => {
+            Err(Problem::no_such_path())
+        }
     }
 }
 

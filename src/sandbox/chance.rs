@@ -17,12 +17,14 @@ pub enum Purpose {
     Travel,
     /// How long a token lives.
     TokenLife,
-    /// The signature of a token.
-    Token,
+    /// The code that a person types to sign in.
+    UserCode,
     /// The id of a request.
     RequestId,
     /// The order of the answers in a batch.
     Order,
+    /// The object id of an app's service principal.
+    Principal,
 }
 
 /// 64 bits for (seed, purpose, number). This is SplitMix64's output function over a mix of the three.

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::authority::trouble::{IdentityTrouble, TokenTrouble};
 use super::chance::{self, Purpose};
 use super::quota::{Limit, RetryAfterForm, WindowKind};
-use super::token::TokenTrouble;
 
 /// Everything that can go wrong, and the variants of what goes right. The default is a healthy service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,8 +49,14 @@ pub struct Faults {
     pub users: BTreeMap<Uuid, Trouble>,
     /// What the token endpoint does.
     pub token: Option<TokenTrouble>,
-    /// The only client secret that is right. Every one is when this is absent.
+    /// What the managed identity endpoints do, one after the other; what is over is taken out.
+    pub identity: Vec<IdentityTrouble>,
+    /// The only client secret that is right. Every one is when this is absent. It says nothing once apps are registered.
     pub secret: Option<String>,
+    /// `refresh_in` of all tokens, in seconds; absent: they have none.
+    pub refresh_in_s: Option<u64>,
+    /// How far the wall clock of the service is ahead, in seconds; behind, where it is below zero.
+    pub clock_offset_s: i64,
     /// Another quota per app and tenant than the one at the start.
     pub quota: Option<Limit>,
     /// Another kind of window than the one at the start.
@@ -83,7 +89,10 @@ impl Default for Faults {
             apps: BTreeMap::new(),
             users: BTreeMap::new(),
             token: None,
+            identity: Vec::new(),
             secret: None,
+            refresh_in_s: None,
+            clock_offset_s: 0,
             quota: None,
             window: None,
             retry_after_form: RetryAfterForm::default(),
@@ -175,7 +184,7 @@ pub enum Fate {
 }
 
 impl Faults {
-    /// Applies a merge patch. `revoke_tokens`, an order rather than a state, is not part of it.
+    /// Applies a merge patch. `revoke_tokens` and the like, orders rather than states, are not part of it.
     ///
     /// # Errors
     /// Says in a sentence what is wrong; nothing has changed then.
@@ -198,6 +207,7 @@ impl Faults {
         let troubles = self.outage.iter().chain(self.tenants.values());
         let troubles = troubles.chain(self.apps.values()).chain(self.users.values());
         let scripted = troubles.map(|trouble| trouble.status).chain(self.token.iter().map(|t| t.status));
+        let scripted = scripted.chain(self.identity.iter().map(|trouble| trouble.status));
         if rates.iter().any(|rate| !(0.0..=1.0).contains(rate)) || rates.iter().sum::<f64>() > 1.0 {
             return Err("a rate is from 0 to 1, and so is the sum of all".to_owned());
         }
@@ -272,9 +282,13 @@ impl Faults {
 
 /// The name of what holds a list and must not.
 fn misplaced_list(patch: &Value) -> Option<&str> {
-    patch.as_object()?.iter().find_map(|(name, value)| match value {
-        Value::Array(_) => (name != "statuses").then_some(name.as_str()),
-        value => misplaced_list(value),
+    patch.as_object()?.iter().find_map(|(name, value)| match (name.as_str(), value) {
+        ("statuses", Value::Array(_)) => None,
+        ("identity", Value::Array(troubles)) => {
+            (!troubles.iter().all(Value::is_object)).then_some("a trouble")
+        }
+        (name, Value::Array(_)) => Some(name),
+        (_, value) => misplaced_list(value),
     })
 }
 
@@ -330,6 +344,8 @@ mod tests {
             assert_eq!(refused(patch), "a patch is an object");
         }
         assert_eq!(refused(json!({"latency_ms": [1, 2]})), "latency_ms is no list");
+        assert_eq!(refused(json!({"identity": [[404, 1, null]]})), "a trouble is no list");
+        assert!(refused(json!({"identity": [{"status": 40}]})).contains("40"));
         assert_eq!(refused(json!({"users": {USER: [404]}})), format!("{USER} is no list"));
     }
 

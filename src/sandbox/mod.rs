@@ -4,6 +4,7 @@
 //! [`service`] is the machine: pure, told the time with each call. [`http`] is the listener around it.
 
 pub mod aggregate;
+pub mod authority;
 pub mod batch;
 pub mod call;
 pub mod chance;
@@ -18,6 +19,7 @@ pub mod quota;
 pub mod reply;
 pub mod report;
 pub mod route;
+pub mod seal;
 pub mod service;
 pub mod session;
 pub mod token;

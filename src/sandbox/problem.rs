@@ -13,15 +13,23 @@ pub struct Problem {
     pub message: Cow<'static, str>,
     /// Whether the request itself was wrong. A correct client never causes one; a scripted fault is never one.
     pub invalid: bool,
+    /// The claims challenge that comes with it: `nbf`, in seconds since 1970, of the token that is wanted.
+    pub challenge: Option<u64>,
 }
 
 impl Problem {
     const fn new(status: u16, code: &'static str, message: &'static str) -> Self {
-        Self { status, code: Cow::Borrowed(code), message: Cow::Borrowed(message), invalid: false }
+        Self {
+            status,
+            code: Cow::Borrowed(code),
+            message: Cow::Borrowed(message),
+            invalid: false,
+            challenge: None,
+        }
     }
 
     fn invalid(status: u16, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code: Cow::Borrowed(code), message: message.into(), invalid: true }
+        Self { status, code: Cow::Borrowed(code), message: message.into(), invalid: true, challenge: None }
     }
 
     /// What a status says when nothing more is known of why.
@@ -65,7 +73,16 @@ impl Problem {
         Self::invalid(401, "InvalidAuthenticationToken", "Access token is empty.")
     }
 
-    /// What a delegated client is told about someone else's presence; here, what a user under a scripted 401 gets.
+    /// The token is good, and something has happened since that it must be given anew for.
+    #[must_use]
+    pub fn insufficient_claims(nbf: u64) -> Self {
+        let message = "Continuous access evaluation resulted in challenge with result: InteractionRequired and \
+                       code: TokenIssuedBeforeRevocationTimestamp";
+        Self { challenge: Some(nbf), ..Self::new(401, "InvalidAuthenticationToken", message) }
+    }
+
+    /// What a delegated client is told about someone else's presence, and what a user under a scripted 401 gets. Source:
+    /// reports of users; Microsoft's pages name no status for it.
     #[must_use]
     pub const fn another_user() -> Self {
         Self::new(401, "Unauthorized", "Cannot set the presence of another user.")

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::authority::identity::{Host, IdentityProblem};
+use super::authority::problem::TokenProblem;
+use super::authority::sign_in::Codes;
 use super::faults::{BodyForm, Trouble};
 use super::presence::Shown;
 use super::problem::Problem;
 use super::quota::RetryAfter;
-use super::token::{TokenId, TokenProblem};
+use super::token::TokenId;
 use crate::keeper::time::MonoTime;
 
 /// The answer to one presence request.
@@ -132,21 +135,85 @@ pub struct TokenTicket(pub(super) u32);
 /// What the body of a token answer says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TokenContent {
-    /// A token and the seconds of its life.
-    Granted(TokenId, u64),
+    /// A token.
+    Granted(Box<Granted>),
     /// An error of the endpoint.
     Problem(TokenProblem),
+    /// The codes of a sign-in that has begun.
+    Codes(Codes),
     /// An error of what stands before it, which knows no such shape.
     Gateway,
+}
+
+/// A token and what comes with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// The access token, as the in-process door names it.
+    pub token: TokenId,
+    /// Its text.
+    pub access_token: String,
+    /// Its life in seconds.
+    pub life_s: u64,
+    /// After how many seconds it should be renewed.
+    pub refresh_in_s: Option<u64>,
+    /// The permissions of a user's token, with their resource.
+    pub scope: Option<String>,
+    /// A refresh token.
+    pub refresh_token: Option<String>,
+    /// An id token.
+    pub id_token: Option<String>,
 }
 
 impl TokenReply {
     /// The token it grants.
     #[must_use]
-    pub const fn token(&self) -> Option<TokenId> {
-        match self.content {
-            TokenContent::Granted(token, _) => Some(token),
-            TokenContent::Problem(_) | TokenContent::Gateway => None,
+    pub fn token(&self) -> Option<TokenId> {
+        match &self.content {
+            TokenContent::Granted(granted) => Some(granted.token),
+            TokenContent::Problem(_) | TokenContent::Codes(_) | TokenContent::Gateway => None,
         }
     }
+}
+
+/// The answer to a request for a token of a managed identity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IdentityReply {
+    /// The number of the token request.
+    pub number: u64,
+    /// HTTP status.
+    pub status: u16,
+    /// What the body says.
+    pub content: IdentityContent,
+    /// The Retry-After header.
+    pub retry_after: Option<RetryAfter>,
+    /// How long after its arrival the answer goes out.
+    pub latency: Duration,
+}
+
+/// What the body of such an answer says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum IdentityContent {
+    /// A token.
+    Granted(Box<IdentityToken>),
+    /// An error.
+    Problem(IdentityProblem),
+    /// Nothing but the status, by script.
+    Status,
+}
+
+/// A token of a managed identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityToken {
+    /// Who hands it out.
+    pub host: Host,
+    /// Its text.
+    pub access_token: String,
+    /// The identity's client id.
+    pub client: Uuid,
+    /// The service it is good for.
+    pub resource: String,
+    /// From when on it is good, in seconds since 1970.
+    pub not_before: u64,
+    /// Its life in seconds.
+    pub life_s: u64,
 }

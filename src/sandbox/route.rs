@@ -15,6 +15,13 @@ pub enum Target {
     Batch,
     /// The token endpoint of the tenant as the path names it.
     Token(String),
+    /// The device code endpoint of the tenant as the path names it.
+    DeviceCode(String),
+    /// The managed identity endpoint: that of App Service, or else the one of virtual machines and of Arc.
+    Identity {
+        /// That of App Service.
+        app_service: bool,
+    },
 }
 
 /// What is to be done with one user's presence.
@@ -42,7 +49,10 @@ pub fn route(method: &str, path: &str) -> Result<Target, Problem> {
     let lower: Vec<String> = segments.iter().map(|segment| segment.to_ascii_lowercase()).collect();
     let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
     let (wanted, target) = match lower.as_slice() {
+        ["metadata", "identity", "oauth2", "token"] => ("GET", Target::Identity { app_service: false }),
+        ["msi", "token"] => ("GET", Target::Identity { app_service: true }),
         [_, "oauth2", "v2.0", "token"] => ("POST", Target::Token(segments[0].to_owned())),
+        [_, "oauth2", "v2.0", "devicecode"] => ("POST", Target::DeviceCode(segments[0].to_owned())),
         ["v1.0", "$batch" | "%24batch"] => ("POST", Target::Batch),
         ["v1.0", "users", user, "presence"] | ["v1.0", "communications", "presences", user] => {
             ("GET", Target::User(object_id(user), Verb::Get))
@@ -109,8 +119,11 @@ mod tests {
             ("POST", "/v1.0/communications/getPresencesByUserId".into(), Target::Presences),
             ("POST", "/v1.0/$batch".into(), Target::Batch),
             ("POST", "/Contoso/oauth2/v2.0/token".into(), Target::Token("Contoso".into())),
+            ("POST", "/Contoso/oauth2/v2.0/devicecode".into(), Target::DeviceCode("Contoso".into())),
+            ("GET", "/metadata/identity/oauth2/token".into(), Target::Identity { app_service: false }),
+            ("GET", "/msi/token".into(), Target::Identity { app_service: true }),
         ];
-        assert_eq!(cases.len(), 9);
+        assert_eq!(cases.len(), 12);
         for (method, path, target) in cases {
             assert_eq!(route(method, &path), Ok(target), "{path}");
         }

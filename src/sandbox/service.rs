@@ -4,11 +4,12 @@
 //! from Microsoft's documentation and from what users saw; each names its source where it is written.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::authority::Authority;
 use super::call::{Bearer, Call, Request, Set, UserCall};
 use super::counts::{CallKind, Counts, Outcome};
 use super::directory::Directory;
@@ -26,6 +27,9 @@ mod token;
 
 /// How many requests are remembered one by one, over all users.
 const REMEMBERED_REQUESTS: usize = 100_000;
+
+/// The wall time at which a service starts that was not told another: 2027-01-15, 08:00 UTC.
+const WALL_AT_START: Duration = Duration::from_secs(1_800_000_000);
 
 /// What a service is like from its start.
 #[derive(Clone, Debug)]
@@ -84,6 +88,12 @@ pub struct Service {
     global: Vec<Window>,
     global_index: BTreeMap<Uuid, usize>,
     tokens: Tokens,
+    /// Who gets one.
+    pub(super) authority: Authority,
+    /// The claims challenge in force: the `nbf` that tokens must have been asked for with.
+    challenge: Option<u64>,
+    /// A moment and the wall time that goes with it, since 1970.
+    wall: (MonoTime, Duration),
     /// Presence requests and batches ever.
     number: u64,
     /// Requests ever that were asked how long they are on their way.
@@ -108,6 +118,9 @@ impl Service {
             global: Vec::new(),
             global_index: BTreeMap::new(),
             tokens: Tokens::default(),
+            authority: Authority::default(),
+            challenge: None,
+            wall: (now, WALL_AT_START),
             number: 0,
             departed: 0,
             token_number: 0,
@@ -157,23 +170,55 @@ impl Service {
         self.faults = faults;
     }
 
-    /// Changes the script by a merge patch. `"revoke_tokens": true` in it is an order: every token that is out is
-    /// worth nothing from now on.
+    /// Changes the script by a merge patch. Some of its keys are orders, which are followed and not kept:
+    /// `"revoke_tokens": true` and `"revoke_refresh_tokens": true` make all that are out worth nothing,
+    /// `"challenge": true` asks for new claims from now on, and `false` no longer.
     ///
     /// # Errors
     /// Says in a sentence what is wrong; nothing has changed then.
     pub fn patch_faults(&mut self, now: MonoTime, mut patch: Value) -> Result<(), String> {
-        let order = patch.as_object_mut().and_then(|patch| patch.remove("revoke_tokens"));
-        let revoke = match order {
-            None => false,
-            Some(order) => order.as_bool().ok_or("revoke_tokens is true or false")?,
+        let mut order = |name: &str| match patch.as_object_mut().and_then(|patch| patch.remove(name)) {
+            None => Ok(None),
+            Some(order) => order.as_bool().map(Some).ok_or_else(|| format!("{name} is true or false")),
         };
+        let (revoke, revoke_refresh) = (order("revoke_tokens")?, order("revoke_refresh_tokens")?);
+        let challenge = order("challenge")?;
         let faults = self.faults.patched(patch)?;
         self.set_faults(now, faults);
-        if revoke {
+        if revoke == Some(true) {
             self.revoke_tokens();
         }
+        if revoke_refresh == Some(true) {
+            self.authority.revoke_refresh_tokens();
+        }
+        match challenge {
+            Some(true) => self.challenge_tokens(now),
+            Some(false) => self.challenge = None,
+            None => {}
+        }
         Ok(())
+    }
+
+    /// Nothing goes wrong any more. What was revoked stays revoked.
+    pub fn heal(&mut self, now: MonoTime) {
+        self.challenge = None;
+        self.set_faults(now, Faults { seed: self.faults.seed, ..Faults::default() });
+    }
+
+    /// Who gets a token.
+    #[must_use]
+    pub const fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The same, to be changed.
+    pub const fn authority_mut(&mut self) -> &mut Authority {
+        &mut self.authority
+    }
+
+    /// Tells what the wall clock shows now. From there on its time goes with that of the requests.
+    pub fn set_wall(&mut self, now: MonoTime, wall: SystemTime) {
+        self.wall = (now, wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
     }
 
     /// Replaces the sessions of a user's Teams clients.
@@ -216,6 +261,12 @@ impl Service {
     #[must_use]
     pub fn quota(&self) -> Limit {
         self.faults.quota.unwrap_or(self.options.quota)
+    }
+
+    /// Seconds since 1970 by the service's wall clock, right or wrong.
+    pub(super) fn unix(&self, now: MonoTime) -> u64 {
+        let (at, wall) = self.wall;
+        (wall + now.since(at)).as_secs().saturating_add_signed(self.faults.clock_offset_s)
     }
 
     fn client_of(&self, token: TokenId) -> Option<Uuid> {

@@ -1,25 +1,27 @@
-//! The token endpoint's rules: who gets a token, how long it lives, and what it looks like.
+//! Access tokens: what one allows, how long it lives, and what it looks like.
 //!
-//! Tokens are opaque to clients. Inside they are a number; their text carries it with a signature.
+//! To clients a token is a JSON web token that they do not look into. Here it is a number, which its signature carries.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::chance::{self, Purpose};
-use super::faults::BodyForm;
+use super::seal;
 use crate::keeper::time::MonoTime;
 
 /// The shortest and the longest life of a token, unless it is set: chance picks. Source: Microsoft's page on
 /// configurable token lifetimes.
 pub const LIFE: (Duration, Duration) = (Duration::from_secs(60 * 60), Duration::from_secs(90 * 60));
+/// The same for a token of an app that takes claims challenges. Source: Microsoft's page on continuous access
+/// evaluation for workload identities, which says up to 24 hours.
+pub const LONG_LIFE: (Duration, Duration) =
+    (Duration::from_secs(20 * 60 * 60), Duration::from_secs(24 * 60 * 60));
 
 /// How many tokens are remembered; the oldest are forgotten, and are then as good as expired.
 const MOST_TOKENS: usize = 100_000;
-const PREFIX: &str = "EwSandbox.";
 /// About the length of a real one, so that what cannot carry a real one shows.
 const TEXT_LENGTH: usize = 1_600;
 
@@ -27,187 +29,34 @@ const TEXT_LENGTH: usize = 1_600;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TokenId(u64);
 
-/// How a client proves who it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Proof {
-    /// By its secret.
-    Secret(String),
-    /// By a signed assertion. It is taken as it is: the sandbox knows nobody's certificate.
-    Assertion,
+/// Whose presence a token reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Nobody's.
+    Nobody,
+    /// That of the user who signed in.
+    Only(Uuid),
+    /// That of everyone in the tenant.
+    Everyone,
 }
 
-/// A well-formed request for a token of client credentials.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenAsk {
-    /// The tenant of the path.
-    pub tenant: Uuid,
-    /// The app.
-    pub client: Uuid,
-    /// Its proof.
-    pub proof: Proof,
+/// What the holder of a token may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rights {
+    /// Whose presence may be set and cleared.
+    pub writes: Reach,
+    /// Whose presence may be read.
+    pub reads: Reach,
 }
 
-/// An error of the token endpoint. Source: Microsoft's page "Microsoft Entra authentication and authorization
-/// error codes"; the sentences are the endpoint's own where they are known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenProblem {
-    /// HTTP status.
-    pub status: u16,
-    /// `error`.
-    pub error: Cow<'static, str>,
-    /// The number after AADSTS.
-    pub code: u32,
-    /// The sentence after the number.
-    pub message: String,
-}
-
-impl TokenProblem {
-    fn new(status: u16, error: &'static str, code: u32, message: impl Into<String>) -> Self {
-        Self { status, error: Cow::Borrowed(error), code, message: message.into() }
-    }
-
-    /// The secret is not the right one.
-    #[must_use]
-    pub fn wrong_secret(client: Uuid) -> Self {
-        let message = format!(
-            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret \
-             value, not the client secret ID, for a secret added to app '{client}'."
-        );
-        Self::new(401, "invalid_client", 7_000_215, message)
-    }
-
-    fn missing(parameter: &str) -> Self {
-        let message = format!("The request body must contain the following parameter: '{parameter}'.");
-        Self::new(400, "invalid_request", 900_144, message)
-    }
-
-    /// What a scripted error of this name looks like.
-    fn named(status: u16, error: &str) -> Self {
-        let (code, message) = match error {
-            "invalid_client" => (7_000_215, "Invalid client secret provided."),
-            "unauthorized_client" => (700_016, "Application was not found in the directory."),
-            "invalid_grant" => {
-                (70_021, "No matching federated identity record found for presented assertion.")
-            }
-            "temporarily_unavailable" => (90_033, "A transient error has occurred. Please try again."),
-            _ => (90_002, "The request cannot be served."),
-        };
-        Self { status, error: Cow::Owned(error.to_owned()), code, message: message.to_owned() }
-    }
-}
-
-impl TokenAsk {
-    /// Reads the form of a token request to the path of `tenant`.
-    ///
-    /// # Errors
-    /// What the endpoint answers to a form that is no request for client credentials.
-    pub fn read(tenant: &str, form: &[u8]) -> Result<Self, TokenProblem> {
-        let fields: BTreeMap<Cow<'_, str>, Cow<'_, str>> = url::form_urlencoded::parse(form).collect();
-        let field = |name: &str| fields.get(name).map(|value| &**value).filter(|value| !value.is_empty());
-        let required = |name: &str| field(name).ok_or_else(|| TokenProblem::missing(name));
-        let no_tenant = || {
-            let message =
-                format!("Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID.");
-            TokenProblem::new(400, "invalid_request", 90_002, message)
-        };
-        let tenant = super::route::object_id(tenant).ok_or_else(no_tenant)?;
-        let grant_type = required("grant_type")?;
-        if grant_type != "client_credentials" {
-            let message = format!("The app requested an unsupported grant type '{grant_type}'.");
-            return Err(TokenProblem::new(400, "unsupported_grant_type", 70_003, message));
-        }
-        let client = required("client_id")?;
-        let client = super::route::object_id(client).ok_or_else(|| {
-            let message = format!("Application with identifier '{client}' was not found in the directory.");
-            TokenProblem::new(400, "unauthorized_client", 700_016, message)
-        })?;
-        let scope = required("scope")?;
-        if !scope.ends_with("/.default") {
-            let message = format!(
-                "The provided value for scope {scope} is not valid. Client credential flows must have a scope \
-                 value with /.default suffixed to the resource identifier."
-            );
-            return Err(TokenProblem::new(400, "invalid_scope", 1_002_012, message));
-        }
-        Ok(Self { tenant, client, proof: proof(&field)? })
-    }
-}
-
-fn proof<'a>(field: &impl Fn(&str) -> Option<&'a str>) -> Result<Proof, TokenProblem> {
-    const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-    match (field("client_secret"), field("client_assertion"), field("client_assertion_type")) {
-        (Some(secret), None, _) => Ok(Proof::Secret(secret.to_owned())),
-        (None, Some(assertion), Some(ASSERTION_TYPE)) if assertion.split('.').count() == 3 => {
-            Ok(Proof::Assertion)
-        }
-        (None, Some(_), _) => {
-            Err(TokenProblem::new(401, "invalid_client", 50_027, "JWT token is invalid or malformed."))
-        }
-        (Some(_), Some(_), _) => {
-            let message = "The request must contain either 'client_assertion' or 'client_secret', not both.";
-            Err(TokenProblem::new(400, "invalid_request", 90_023, message))
-        }
-        (None, None, _) => {
-            let message = "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.";
-            Err(TokenProblem::new(401, "invalid_client", 7_000_218, message))
-        }
-    }
-}
-
-/// What the token endpoint does instead of its work.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TokenTrouble {
-    /// HTTP status; with `error`, a 200 is taken as 400.
-    pub status: u16,
-    /// The `error` of the answer, `invalid_client` for instance; absent: a gateway's error without one.
-    pub error: Option<String>,
-    /// The Retry-After header, as it goes out.
-    pub retry_after: Option<String>,
-    /// The form of the body.
-    pub body: BodyForm,
-    /// No answer at all, until the trouble is taken away.
-    pub hang: bool,
-    /// The connection is closed instead of an answer.
-    pub reset: bool,
-    /// Only this tenant has the trouble.
-    pub tenant: Option<Uuid>,
-    /// Only this app has it.
-    pub app: Option<Uuid>,
-}
-
-impl Default for TokenTrouble {
-    fn default() -> Self {
-        Self {
-            status: 503,
-            error: None,
-            retry_after: None,
-            body: BodyForm::default(),
-            hang: false,
-            reset: false,
-            tenant: None,
-            app: None,
-        }
-    }
-}
-
-impl TokenTrouble {
-    /// Whether this app in this tenant has it.
-    #[must_use]
-    pub fn is_for(&self, tenant: Uuid, client: Uuid) -> bool {
-        self.tenant.is_none_or(|only| only == tenant) && self.app.is_none_or(|only| only == client)
-    }
-
-    /// The problem it answers with, where it is the endpoint itself that answers.
-    #[must_use]
-    pub fn problem(&self) -> Option<TokenProblem> {
-        let status = match self.status {
-            200..400 => 400,
-            503 if self.error.as_deref() == Some("invalid_client") => 401,
-            status => status,
-        };
-        self.error.as_deref().map(|error| TokenProblem::named(status, error))
-    }
+/// What of claims a request for a token had. Source: Microsoft's page "Claims challenges, claims requests, and client
+/// capabilities".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Claims {
+    /// `cp1`: the client takes claims challenges.
+    pub cp1: bool,
+    /// `nbf`, in seconds since 1970: the answer to a challenge.
+    pub nbf: Option<u64>,
 }
 
 /// A token that was given out.
@@ -219,6 +68,62 @@ pub struct Grant {
     pub expires_at: MonoTime,
     /// Whether it was revoked.
     pub revoked: bool,
+    /// What it allows.
+    pub rights: Rights,
+    /// What was asked for with it.
+    pub claims: Claims,
+}
+
+/// Whom a token is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The app itself, with these roles.
+    App(Vec<String>),
+    /// A user who signed in, with these permissions.
+    User(Uuid, Vec<String>),
+}
+
+/// What a token is to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// The tenant.
+    pub tenant: Uuid,
+    /// The app.
+    pub client: Uuid,
+    /// Whom it is for.
+    pub subject: Subject,
+    /// The service it is good for: Graph's root.
+    pub audience: String,
+    /// What was asked for with it.
+    pub claims: Claims,
+    /// Now, in seconds since 1970.
+    pub issued_at: u64,
+}
+
+impl Subject {
+    /// What it may do. Source: the permission tables of Microsoft's pages "presence: setPresence", "Get presence" and
+    /// "getPresencesByUserId".
+    #[must_use]
+    pub fn rights(&self) -> Rights {
+        let (names, own) = match self {
+            Self::App(roles) => (roles, None),
+            Self::User(user, scopes) => (scopes, Some(*user)),
+        };
+        let has = |name: &str| names.iter().any(|given| given == name);
+        let own_if = |allowed: bool| match own {
+            Some(user) if allowed => Reach::Only(user),
+            _ => Reach::Nobody,
+        };
+        let app_writes = own.is_none() && has("Presence.ReadWrite.All");
+        Rights {
+            writes: if app_writes { Reach::Everyone } else { own_if(has("Presence.ReadWrite")) },
+            reads: if app_writes || has("Presence.Read.All") {
+                Reach::Everyone
+            } else {
+                own_if(has("Presence.Read"))
+            },
+        }
+    }
 }
 
 /// All tokens that were given out.
@@ -236,13 +141,16 @@ impl Tokens {
         lane: u32,
         now: MonoTime,
         life: Option<Duration>,
+        (rights, claims): (Rights, Claims),
     ) -> (TokenId, Duration) {
         self.given += 1;
-        let chosen = || chance::between(seed, Purpose::TokenLife, self.given, LIFE.0, LIFE.1);
+        let (min, max) = if claims.cp1 { LONG_LIFE } else { LIFE };
+        let chosen = || chance::between(seed, Purpose::TokenLife, self.given, min, max);
         // On the wire a life is a number of whole seconds.
         let life = Duration::from_secs(life.unwrap_or_else(chosen).as_secs());
         let id = TokenId(self.given);
-        self.grants.insert(id, Grant { lane, expires_at: now + life, revoked: false });
+        let grant = Grant { lane, expires_at: now + life, revoked: false, rights, claims };
+        self.grants.insert(id, grant);
         if self.grants.len() > MOST_TOKENS {
             self.grants.pop_first();
         }
@@ -262,84 +170,153 @@ impl Tokens {
 }
 
 impl TokenId {
-    /// The bearer token's text: its number, then its signature again and again.
+    /// The bearer token's text: a JSON web token with the claims of Entra's, filled up to the length of one.
     #[must_use]
-    pub fn text(self, seed: u64) -> String {
-        let signature = self.signature(seed);
-        let mut text = format!("{PREFIX}{:016x}", self.0);
-        text.extend(signature.chars().cycle().take(TEXT_LENGTH - text.len()));
-        text
+    pub fn text(self, seed: u64, statement: &Statement, life: Duration) -> String {
+        let mut claims = self.claims(statement, life);
+        let rest = TEXT_LENGTH - seal::LENGTH - 2 - encoded(seal::JWT_HEADER.len());
+        let payload = claims.to_string();
+        // The claim for it takes 21 bytes.
+        if let Some(filler) = (rest * 3 / 4).checked_sub(payload.len() + 21) {
+            claims["sandbox_filler"] = "0".repeat(filler).into();
+        }
+        seal::jwt(seed, self.0, claims.to_string().as_bytes())
     }
 
     /// The token of a text, if it was written by [`Self::text`] with this seed.
     #[must_use]
     pub fn from_text(text: &str, seed: u64) -> Option<Self> {
-        let rest = text.strip_prefix(PREFIX)?;
-        let (number, tail) = rest.split_at_checked(16)?;
-        let id = Self(u64::from_str_radix(number, 16).ok()?);
-        let signature = id.signature(seed);
-        let signed = tail.as_bytes().chunks(16).all(|chunk| signature.as_bytes().starts_with(chunk));
-        (signed && text.len() == TEXT_LENGTH).then_some(id)
+        let (signed, signature) = text.rsplit_once('.')?;
+        seal::opened(seed, signed, signature).map(Self)
     }
 
-    fn signature(self, seed: u64) -> String {
-        format!("{:016x}", chance::bits(seed, Purpose::Token, self.0))
+    /// The claims of a version 1.0 token, which is what Graph is given. Source: Microsoft's page "Access token claims
+    /// reference".
+    fn claims(self, statement: &Statement, life: Duration) -> Value {
+        let Statement { tenant, client, subject, audience, claims, issued_at } = statement;
+        let mut payload = json!({
+            "aud": audience,
+            "iss": format!("https://sts.windows.net/{tenant}/"),
+            "iat": issued_at,
+            "nbf": issued_at,
+            "exp": issued_at + life.as_secs(),
+            "appid": client,
+            "tid": tenant,
+            "uti": format!("{:016x}", self.0),
+            "ver": "1.0",
+        });
+        match subject {
+            Subject::App(roles) => {
+                // An app's object is its service principal, which is no user.
+                let principal =
+                    chance::id(client.as_u64_pair().1, Purpose::Principal, client.as_u64_pair().0);
+                payload["idtyp"] = "app".into();
+                payload["oid"] = principal.to_string().into();
+                payload["sub"] = principal.to_string().into();
+                if !roles.is_empty() {
+                    payload["roles"] = roles.as_slice().into();
+                }
+            }
+            Subject::User(user, scopes) => {
+                payload["idtyp"] = "user".into();
+                payload["oid"] = user.to_string().into();
+                payload["sub"] = user.simple().to_string().into();
+                payload["scp"] = scopes.join(" ").into();
+            }
+        }
+        if claims.cp1 {
+            payload["xms_cc"] = json!(["cp1"]);
+        }
+        payload
     }
+}
+
+/// How many characters so many bytes are in base64url.
+const fn encoded(bytes: usize) -> usize {
+    (bytes * 4).div_ceil(3)
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
     use super::*;
+    use crate::sandbox::service::tests::{CLIENT, TENANT, USER};
 
-    const TENANT: &str = "9c7f0000-0000-4000-8000-000000000001";
-    const CLIENT: &str = "22553876-f5ab-4529-bffb-cfe50aa89f87";
+    const HOUR: Duration = Duration::from_secs(3_600);
 
-    fn refusal(tenant: &str, form: &str) -> (u16, String, u32) {
-        let problem = TokenAsk::read(tenant, form.as_bytes()).unwrap_err();
-        (problem.status, problem.error.into_owned(), problem.code)
+    fn statement(subject: Subject) -> Statement {
+        let audience = "https://graph.microsoft.com".to_owned();
+        let claims = Claims { cp1: true, nbf: None };
+        Statement { tenant: TENANT, client: CLIENT, subject, audience, claims, issued_at: 1_763_892_842 }
     }
 
-    #[test]
-    fn a_form_is_read_and_each_mistake_in_it_has_its_own_number() {
-        let scope = "scope=https%3A%2F%2Fgraph.microsoft.com%2F.default";
-        let good = format!("client_id={CLIENT}&{scope}&client_secret=a%2Bb+c&grant_type=client_credentials");
-        let ask = TokenAsk::read(TENANT, good.as_bytes()).unwrap();
-        assert_eq!(ask.proof, Proof::Secret("a+b c".to_owned()));
-        assert_eq!(refusal("contoso", &good).2, 90_002);
-        assert_eq!(refusal(TENANT, &good.replace("grant_type", "grant")).2, 900_144);
-        assert_eq!(refusal(TENANT, &good.replace("=client_credentials", "=password")).2, 70_003);
-        assert_eq!(refusal(TENANT, &good.replace(CLIENT, "presenced")).2, 700_016);
-        assert_eq!(refusal(TENANT, &good.replace(".default", "Presence.ReadWrite")).2, 1_002_012);
-        let neither = good.replace("client_secret", "secret");
-        assert_eq!(refusal(TENANT, &neither), (401, "invalid_client".to_owned(), 7_000_218));
+    fn app() -> Statement {
+        statement(Subject::App(vec!["Presence.ReadWrite.All".to_owned()]))
     }
 
-    #[test]
-    fn an_assertion_needs_its_type_and_three_parts() {
-        let form = |kind: &str, jwt: &str| {
-            format!(
-                "client_id={CLIENT}&scope=g/.default&grant_type=client_credentials\
-                 &client_assertion_type={kind}&client_assertion={jwt}"
-            )
-        };
-        let kind = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
-        let ask = TokenAsk::read(TENANT, form(kind, "a.b.c").as_bytes()).unwrap();
-        assert_eq!(ask.proof, Proof::Assertion);
-        assert_eq!(refusal(TENANT, &form(kind, "a.b")).2, 50_027);
-        assert_eq!(refusal(TENANT, &form("jwt", "a.b.c")).2, 50_027);
+    fn payload(text: &str) -> Value {
+        let part = text.split('.').nth(1).unwrap();
+        serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
     }
 
     #[test]
     fn a_token_is_known_by_its_text_and_by_no_other() {
+        let rights = app().subject.rights();
         let mut tokens = Tokens::default();
-        let (id, life) = tokens.give(1, 0, MonoTime::ZERO, None);
+        let (id, life) = tokens.give(1, 0, MonoTime::ZERO, None, (rights, Claims::default()));
         assert!((LIFE.0..=LIFE.1).contains(&life));
-        let text = id.text(1);
-        assert_eq!(text.len(), TEXT_LENGTH);
+        let text = id.text(1, &app(), HOUR);
+        assert!(text.len().abs_diff(TEXT_LENGTH) <= 2, "{}", text.len());
         assert_eq!(TokenId::from_text(&text, 1), Some(id));
         assert_eq!(TokenId::from_text(&text, 2), None);
-        assert_eq!(TokenId::from_text(&text[..TEXT_LENGTH - 1], 1), None);
+        assert_eq!(TokenId::from_text(&text[..text.len() - 1], 1), None);
         assert_eq!(TokenId::from_text("", 1), None);
-        assert_eq!(TokenId::from_text(&text.replacen("0001", "0002", 1), 1), None);
+        let parts: Vec<&str> = text.split('.').collect();
+        let other = TokenId(2).text(1, &app(), HOUR);
+        let forged = format!("{}.{}.{}", parts[0], other.split('.').nth(1).unwrap(), parts[2]);
+        assert_eq!(TokenId::from_text(&forged, 1), None, "another's claims");
+    }
+
+    #[test]
+    fn the_claims_are_those_of_an_app_or_of_a_user() {
+        let claims = payload(&TokenId(1).text(1, &app(), HOUR));
+        assert_eq!(
+            (&claims["aud"], &claims["tid"], &claims["appid"]),
+            (&json!("https://graph.microsoft.com"), &json!(TENANT), &json!(CLIENT))
+        );
+        assert_eq!(claims["exp"].as_u64().unwrap() - claims["nbf"].as_u64().unwrap(), 3_600);
+        assert_eq!(
+            (&claims["roles"], &claims["xms_cc"]),
+            (&json!(["Presence.ReadWrite.All"]), &json!(["cp1"]))
+        );
+        assert!(claims.get("scp").is_none() && claims["oid"] != json!(USER));
+        let user = statement(Subject::User(USER, vec!["Presence.ReadWrite".to_owned()]));
+        let claims = payload(&TokenId(1).text(1, &user, HOUR));
+        assert_eq!((&claims["scp"], &claims["oid"]), (&json!("Presence.ReadWrite"), &json!(USER)));
+        assert!(claims.get("roles").is_none());
+        let none = payload(&TokenId(1).text(1, &statement(Subject::App(Vec::new())), HOUR));
+        assert!(none.get("roles").is_none(), "a token without roles says nothing of them");
+    }
+
+    #[test]
+    fn rights_are_those_of_the_permission_tables() {
+        let of = |subject: fn(Vec<String>) -> Subject, name: &str| {
+            let Rights { writes, reads } = subject(vec![name.to_owned()]).rights();
+            (writes, reads)
+        };
+        let user = |scopes| Subject::User(USER, scopes);
+        assert_eq!(of(Subject::App, "Presence.ReadWrite.All"), (Reach::Everyone, Reach::Everyone));
+        assert_eq!(of(Subject::App, "Presence.Read.All"), (Reach::Nobody, Reach::Everyone));
+        assert_eq!(of(Subject::App, "Presence.ReadWrite"), (Reach::Nobody, Reach::Nobody));
+        assert_eq!(of(user, "Presence.ReadWrite"), (Reach::Only(USER), Reach::Nobody));
+        assert_eq!(of(user, "Presence.Read"), (Reach::Nobody, Reach::Only(USER)));
+        assert_eq!(of(user, "Presence.Read.All"), (Reach::Nobody, Reach::Everyone));
+        assert_eq!(
+            of(user, "Presence.ReadWrite.All"),
+            (Reach::Nobody, Reach::Nobody),
+            "no such delegated one"
+        );
     }
 }

@@ -8,6 +8,7 @@
 // What the tests are made with.
 mod daemon;
 mod graph;
+mod keys;
 mod meddler;
 mod patience;
 mod sandbox;
@@ -16,6 +17,7 @@ mod site;
 mod tunnel;
 
 // The tests.
+mod authority;
 mod batch;
 mod contract;
 mod demo;

@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use reqwest::{Client, Method};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Child;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -68,6 +68,20 @@ impl Sandbox {
         self.door(Method::DELETE, "faults", None).await;
     }
 
+    /// From now on this is registered, and nothing else is taken; see `GET /sandbox`.
+    pub async fn register(&self, registration: Value) {
+        self.door(Method::PUT, "registration", Some(registration)).await;
+    }
+
+    /// A person types a code: user number `n` signs in, or someone declines.
+    pub async fn sign_in(&self, user_code: &str, n: Option<u32>) {
+        let decision = match n {
+            Some(n) => json!({"user_code": user_code, "user": id(n)}),
+            None => json!({"user_code": user_code, "deny": true}),
+        };
+        self.door(Method::POST, "sign_in", Some(decision)).await;
+    }
+
     /// Begins to count anew.
     pub async fn reset_counts(&self) {
         self.door(Method::POST, "reset-counts", None).await;
@@ -103,7 +117,11 @@ impl Sandbox {
         report
     }
 
-    async fn door(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+    /// Asks the service's own door.
+    ///
+    /// # Panics
+    /// When it refuses.
+    pub async fn door(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let url = format!("{}/sandbox/{path}", self.url);
         let mut request = self.http.request(method, url);
         if let Some(body) = body {

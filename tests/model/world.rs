@@ -9,11 +9,12 @@ use presenced::keeper::{
     Call, Event, Input, Keeper, Loss, MonoTime, OnRemove, Outcome, Output, Plan, PresenceState, Record,
     Refusal, Request, RestoredLane, TokenAnswer, TokenFailure, diff,
 };
+use presenced::sandbox::authority::ask::TokenAsk;
 use presenced::sandbox::presence::SessionState;
 use presenced::sandbox::quota::RetryAfter;
 use presenced::sandbox::reply::{Delivery, Reply, TokenContent};
 use presenced::sandbox::service::{Options, Service};
-use presenced::sandbox::token::{Proof, TokenAsk, TokenId};
+use presenced::sandbox::token::TokenId;
 use uuid::Uuid;
 
 use crate::chance::Chance;
@@ -257,14 +258,13 @@ impl World {
                 self.input(Input::Answered { session, outcome });
             }
             Happening::TokenArrives(life, lane, key, generation, deadline) => {
-                let proof = Proof::Secret("made up".into());
-                let ask = TokenAsk { tenant: uuid(key.tenant), client: uuid(key.client), proof };
+                let ask = TokenAsk::with_secret(uuid(key.tenant), uuid(key.client), "made up");
                 let reply = self.service.token(self.now, Ok(ask));
                 let (token, answer) = match (reply.delivery, &reply.content) {
-                    (Delivery::Answered(_), TokenContent::Granted(token, life)) => (
-                        Some(*token),
-                        TokenAnswer::Granted { lifetime: Duration::from_secs(*life), refresh_in: None },
-                    ),
+                    (Delivery::Answered(_), TokenContent::Granted(granted)) => {
+                        let lifetime = Duration::from_secs(granted.life_s);
+                        (Some(granted.token), TokenAnswer::Granted { lifetime, refresh_in: None })
+                    }
                     (Delivery::Answered(_), _) if reply.status < 500 => {
                         (None, failed(TokenFailure::Rejected))
                     }

@@ -10,21 +10,13 @@ use uuid::Uuid;
 
 use super::Desk;
 use super::answer::{Response, own, whole};
-use crate::sandbox::faults::Faults;
+use crate::sandbox::authority::registration::Registration;
+use crate::sandbox::authority::sign_in::Decision;
+use crate::sandbox::call::is_object;
 use crate::sandbox::presence::{PreferredState, Shown};
 use crate::sandbox::route::object_id;
 
-const HELP: &str = "\
-The sandbox's own door, beside Graph's presence calls and the token endpoint:
-
-  GET    /sandbox/report          what clients did: lapses, requests, quota use, sessions
-  GET    /sandbox/users/{id}      one user: sessions, what others see, the last requests
-  POST   /sandbox/reset-counts    begin to count anew
-  GET    /sandbox/faults          what goes wrong at present
-  POST   /sandbox/faults          change it by a JSON merge patch; \"revoke_tokens\": true revokes all tokens
-  DELETE /sandbox/faults          nothing goes wrong any more
-  POST   /sandbox/teams           sessions of Teams clients and a preferred state of one user
-";
+const HELP: &str = include_str!("help.txt");
 
 /// What users do in person. What is not named stays.
 #[derive(Deserialize)]
@@ -38,6 +30,16 @@ struct InPerson {
     /// The preferred state; `null` takes it away.
     #[serde(default, deserialize_with = "present")]
     preferred: Option<Option<Preference>>,
+}
+
+/// What a person does with a code.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignIn {
+    user_code: String,
+    user: Option<Uuid>,
+    #[serde(default)]
+    deny: bool,
 }
 
 #[derive(Deserialize)]
@@ -56,26 +58,32 @@ impl Desk {
             ("GET", "") => return whole(200, "text/plain; charset=utf-8", HELP),
             ("GET", "/report") => match query.and_then(|query| query.strip_prefix("user=")) {
                 None => {
-                    let mut service = self.service();
-                    Ok(pretty(&service.report((self.hands.now)())))
+                    let (mut service, now) = self.service_now();
+                    Ok(pretty(&service.report(now)))
                 }
                 Some(user) => self.user(user),
             },
             ("POST", "/reset-counts") => {
-                let mut service = self.service();
-                service.reset_counts((self.hands.now)());
+                let (mut service, now) = self.service_now();
+                service.reset_counts(now);
                 Ok("{}\n".to_owned())
             }
             ("GET", "/faults") => Ok(pretty(self.service().faults())),
             ("POST", "/faults") => self.patch(body),
             ("DELETE", "/faults") => {
-                let mut service = self.service();
-                let seed = service.faults().seed;
-                service.set_faults((self.hands.now)(), Faults { seed, ..Faults::default() });
+                let (mut service, now) = self.service_now();
+                service.heal(now);
                 self.scripts.send_replace(());
                 Ok(pretty(service.faults()))
             }
             ("POST", "/teams") => self.in_person(body),
+            ("GET", "/registration") => Ok(pretty(&self.service().authority().registration())),
+            ("PUT", "/registration") => self.register(body),
+            ("DELETE", "/registration") => {
+                self.service().authority_mut().register(None);
+                Ok(pretty(&()))
+            }
+            ("POST", "/sign_in") => self.sign_in(body),
             ("GET", path) if path.starts_with("/users/") => self.user(&path["/users/".len()..]),
             _ => return own(404, refusal("nothing is served here; see GET /sandbox")),
         };
@@ -87,23 +95,45 @@ impl Desk {
 
     fn user(&self, user: &str) -> Result<String, String> {
         let user = object_id(user).ok_or("a user is named by object id")?;
-        let service = self.service();
-        Ok(pretty(&service.user_report((self.hands.now)(), user)))
+        let (service, now) = self.service_now();
+        Ok(pretty(&service.user_report(now, user)))
     }
 
     fn patch(&self, body: &[u8]) -> Result<String, String> {
         let patch = read(body)?;
-        let mut service = self.service();
-        service.patch_faults((self.hands.now)(), patch)?;
+        let (mut service, now) = self.service_now();
+        service.patch_faults(now, patch)?;
         self.scripts.send_replace(());
         Ok(pretty(service.faults()))
+    }
+
+    fn register(&self, body: &[u8]) -> Result<String, String> {
+        // Serde would read a list as an object, field by field.
+        if !is_object(body) {
+            return Err("a registration is an object".to_owned());
+        }
+        let registration: Registration = read(body)?;
+        let mut service = self.service();
+        service.authority_mut().register(Some(registration));
+        Ok(pretty(&service.authority().registration()))
+    }
+
+    fn sign_in(&self, body: &[u8]) -> Result<String, String> {
+        let SignIn { user_code, user, deny } = read(body)?;
+        let decision = match (user, deny) {
+            (Some(user), false) => Decision::SignsIn(user),
+            (None, true) => Decision::Declines,
+            _ => return Err("either a user signs in, or \"deny\" is true".to_owned()),
+        };
+        let (mut service, now) = self.service_now();
+        service.authority_mut().decide_sign_in(now, &user_code, decision)?;
+        Ok("{}\n".to_owned())
     }
 
     fn in_person(&self, body: &[u8]) -> Result<String, String> {
         let InPerson { user, tenant, sessions, preferred } = read(body)?;
         let preferred = preferred.map(|wish| wish.map(Preference::read).transpose()).transpose()?;
-        let mut service = self.service();
-        let now = (self.hands.now)();
+        let (mut service, now) = self.service_now();
         let tenant = tenant.or_else(|| service.only_tenant()).ok_or("name the tenant: there is not one")?;
         if let Some(sessions) = sessions {
             service.set_teams_clients(tenant, user, sessions);

@@ -13,7 +13,9 @@ use std::time::{Duration, SystemTime};
 use axum::body::{Body, Bytes};
 use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -21,19 +23,21 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::authority::ask::{DeviceAsk, TokenAsk};
+use super::authority::identity::{Head, IdentityAsk};
 use super::batch::Batch;
 use super::call::{Call, Request};
 use super::faults::BodyForm;
 use super::problem::Problem;
-use super::reply::{Delivery, TokenTicket};
+use super::reply::{Delivery, TokenReply, TokenTicket};
 use super::route::{Target, route};
 use super::service::Service;
-use super::token::TokenAsk;
 use crate::keeper::time::MonoTime;
 use answer::{Caller, Response};
 
 mod answer;
 mod door;
+mod login;
 
 /// How many connections are open at a time; more wait to be accepted.
 const MOST_CONNECTIONS: usize = 4_096;
@@ -192,7 +196,15 @@ impl Desk {
             Ok(target) => target,
         };
         match target {
-            Target::Token(tenant) => self.token(&tenant, &head.headers, &body).await,
+            Target::Token(tenant) => {
+                let ask = TokenAsk::read(host(&head), &tenant, form(&head.headers, &body));
+                self.token(|service, now| service.token(now, ask)).await
+            }
+            Target::DeviceCode(tenant) => {
+                let ask = DeviceAsk::read(&tenant, form(&head.headers, &body));
+                self.token(|service, now| service.device_code(now, ask)).await
+            }
+            Target::Identity { app_service } => self.identity(app_service, &head).await,
             _ if !body.is_empty() && !is(&head.headers, "application/json") => {
                 self.stray(Problem::not_json(), &caller).await
             }
@@ -206,54 +218,75 @@ impl Desk {
 
     async fn call(&self, headers: &HeaderMap, call: Call, caller: &Caller) -> Result<Response, Cut> {
         let scripts = self.scripts.subscribe();
-        let reply = {
+        let (reply, ahead) = {
             let mut service = self.service();
             let bearer = service.bearer(bearer(headers));
-            service.handle((self.hands.now)(), &Request { bearer, call })
+            let reply = service.handle((self.hands.now)(), &Request { bearer, call });
+            (reply, service.faults().clock_offset_s)
         };
         let form = self.deliver(reply.latency, reply.delivery, scripts).await?;
-        Ok(answer::reply(&reply, form, caller, self.wall()))
+        Ok(answer::reply(&reply, form, caller, self.wall(ahead)))
     }
 
     async fn batch(&self, headers: &HeaderMap, body: &Bytes, caller: &Caller) -> Result<Response, Cut> {
         let scripts = self.scripts.subscribe();
         let batch = Batch::read(body);
-        let outcome = {
+        let (outcome, ahead) = {
             let mut service = self.service();
             let bearer = service.bearer(bearer(headers));
-            service.batch((self.hands.now)(), bearer, batch)
+            let outcome = service.batch((self.hands.now)(), bearer, batch);
+            (outcome, service.faults().clock_offset_s)
         };
         match outcome {
             Err(reply) => {
                 let form = self.deliver(reply.latency, reply.delivery, scripts).await?;
-                Ok(answer::reply(&reply, form, caller, self.wall()))
+                Ok(answer::reply(&reply, form, caller, self.wall(ahead)))
             }
             Ok(batch) => {
                 self.pass(batch.latency).await;
-                Ok(answer::batch(&batch, caller, self.wall()))
+                Ok(answer::batch(&batch, caller, self.wall(ahead)))
             }
         }
     }
 
-    async fn token(&self, tenant: &str, headers: &HeaderMap, body: &Bytes) -> Result<Response, Cut> {
+    async fn token(
+        &self,
+        decide: impl FnOnce(&mut Service, MonoTime) -> TokenReply,
+    ) -> Result<Response, Cut> {
         let scripts = self.scripts.subscribe();
-        let form = if is(headers, "application/x-www-form-urlencoded") { body.as_ref() } else { b"" };
-        let ask = TokenAsk::read(tenant, form);
-        let (reply, text) = {
-            let mut service = self.service();
-            let reply = service.token((self.hands.now)(), ask);
-            let text = reply.token().map(|token| service.token_text(token));
-            (reply, text)
+        let (reply, ahead) = {
+            let (mut service, now) = self.service_now();
+            (decide(&mut service, now), service.faults().clock_offset_s)
         };
         let _under_way = reply.ticket.map(|ticket| UnderWay { desk: self, ticket });
         let form = self.deliver(reply.latency, reply.delivery, scripts).await?;
-        Ok(answer::token(&reply, text.as_deref(), form, self.wall()))
+        Ok(login::token(&reply, form, self.wall(ahead)))
+    }
+
+    async fn identity(&self, app_service: bool, head: &Parts) -> Result<Response, Cut> {
+        let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let counts = Head {
+            metadata: text("metadata"),
+            forwarded: head.headers.contains_key("x-forwarded-for"),
+            identity_header: text("x-identity-header"),
+            authorization: text("authorization"),
+        };
+        let ask = IdentityAsk::read(app_service, head.uri.query().unwrap_or_default(), counts);
+        let (reply, ahead) = {
+            let (mut service, now) = self.service_now();
+            (service.identity(now, ask), service.faults().clock_offset_s)
+        };
+        self.pass(reply.latency).await;
+        Ok(login::identity(&reply, self.wall(ahead)))
     }
 
     async fn stray(&self, problem: Problem, caller: &Caller) -> Result<Response, Cut> {
-        let reply = self.service().stray(problem);
+        let (reply, ahead) = {
+            let mut service = self.service();
+            (service.stray(problem), service.faults().clock_offset_s)
+        };
         self.pass(reply.latency).await;
-        Ok(answer::reply(&reply, BodyForm::Envelope, caller, self.wall()))
+        Ok(answer::reply(&reply, BodyForm::Envelope, caller, self.wall(ahead)))
     }
 
     /// Returns the form of the body when the answer is to go out.
@@ -281,8 +314,19 @@ impl Desk {
         }
     }
 
-    fn wall(&self) -> SystemTime {
-        (self.hands.wall)()
+    /// The service's wall time, so many seconds ahead of the right one.
+    fn wall(&self, ahead: i64) -> SystemTime {
+        let (wall, by) = ((self.hands.wall)(), Duration::from_secs(ahead.unsigned_abs()));
+        let shifted = if ahead < 0 { wall.checked_sub(by) } else { wall.checked_add(by) };
+        shifted.unwrap_or(wall)
+    }
+
+    /// The machine, told the wall time, and the moment.
+    fn service_now(&self) -> (MutexGuard<'_, Service>, MonoTime) {
+        let mut service = self.service();
+        let now = (self.hands.now)();
+        service.set_wall(now, (self.hands.wall)());
+        (service, now)
     }
 
     /// The machine. It is held for one call, and the time is read while it is held, so that time never goes back.
@@ -301,6 +345,16 @@ impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
         self.desk.service().token_done(self.ticket);
     }
+}
+
+/// The host by which a client reaches the service.
+fn host(head: &Parts) -> &str {
+    let by_header = || head.headers.get(HOST).and_then(|host| host.to_str().ok());
+    head.uri.authority().map(Authority::as_str).or_else(by_header).unwrap_or_default()
+}
+
+fn form<'a>(headers: &HeaderMap, body: &'a [u8]) -> &'a [u8] {
+    if is(headers, "application/x-www-form-urlencoded") { body } else { b"" }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

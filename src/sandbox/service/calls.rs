@@ -12,14 +12,20 @@ use crate::sandbox::presence::Shown;
 use crate::sandbox::problem::Problem;
 use crate::sandbox::reply::{Content, Delivery, Presence, Reply};
 use crate::sandbox::session::Session;
+use crate::sandbox::token::{Grant, Reach, Rights};
 
 impl Service {
-    /// Carries out a call of a lane: the body first, then whose session it is, then whether the user exists.
-    pub(super) fn call(&mut self, now: MonoTime, number: u64, lane: u32, call: &Call) -> Reply {
+    /// Carries out a call: the permission first, then the body, then whose session it is, then whether the user exists.
+    pub(super) fn call(&mut self, now: MonoTime, number: u64, grant: Grant, call: &Call) -> Reply {
+        if let Err(problem) = permitted(grant.rights, call) {
+            return self.problem(number, problem);
+        }
+        let lane = grant.lane;
         let (user, user_call) = match call {
             Call::Presences(Err(problem)) => return self.problem(number, problem.clone()),
             Call::Presences(Ok(users)) => {
-                let presences = users.iter().map(|user| self.presence(now, lane, *user)).collect();
+                let there = users.iter().filter(|user| self.is_there(lane, **user));
+                let presences = there.map(|user| self.presence(now, lane, *user)).collect();
                 return self.done(number, Content::Presences(presences));
             }
             Call::User(user, user_call) => (*user, user_call),
@@ -30,6 +36,9 @@ impl Service {
         let Some(user) = user else { return self.problem(number, Problem::not_an_object_id()) };
         if let Some(reply) = self.refuse_user(number, lane, user) {
             return reply;
+        }
+        if !self.is_there(lane, user) {
+            return self.problem(number, Problem::no_such_user());
         }
         match user_call {
             UserCall::Get => {
@@ -64,6 +73,13 @@ impl Service {
             UserCall::Clear(session) => session.clone()?,
         };
         if session == ours { Ok(()) } else { Err(Problem::foreign_session()) }
+    }
+
+    /// Whether a user is in the directory, by registration and by script. Who is not is left out where several are
+    /// asked for at once.
+    fn is_there(&self, lane: u32, user: Uuid) -> bool {
+        let scripted = self.faults.users.get(&user).is_none_or(|trouble| trouble.status != 404);
+        scripted && self.authority.has_user(self.lanes[lane as usize].tenant, user)
     }
 
     /// The scripted answer for a user, if there is one. Gaps of the user are excused from then on, until a set.
@@ -138,6 +154,26 @@ impl Service {
             delivery: Delivery::Answered(BodyForm::Envelope),
             latency: self.faults.latency(number),
         }
+    }
+}
+
+/// Whether a token allows a call.
+///
+/// # Errors
+/// 403 without the permission; 401, as users have seen it, for a user's token on someone else's presence.
+fn permitted(rights: Rights, call: &Call) -> Result<(), Problem> {
+    let reach = match call {
+        Call::Presences(_) | Call::User(_, UserCall::Get) => rights.reads,
+        Call::User(..) => rights.writes,
+    };
+    match (reach, call) {
+        (Reach::Everyone, _) => Ok(()),
+        // What is wrong with the path is told by the path.
+        (Reach::Only(own), Call::User(user, _)) if user.is_none_or(|user| user == own) => Ok(()),
+        (Reach::Only(_), Call::User(_, call)) if !matches!(call, UserCall::Get) => {
+            Err(Problem::another_user())
+        }
+        _ => Err(Problem::of_status(403)),
     }
 }
 

@@ -68,8 +68,8 @@ impl Service {
         let fate = self.faults.fate(number);
         let reply = match self.before_the_call(now, number, request, grant, wait, fate) {
             Err(reply) => reply,
-            Ok(lane) => {
-                let done = self.call(now, number, lane, &request.call);
+            Ok(grant) => {
+                let done = self.call(now, number, grant, &request.call);
                 if fate == Fate::Lost && done.is_granted() {
                     return (Reply { delivery: Delivery::Cut, ..done }, Outcome::Lost);
                 }
@@ -84,7 +84,8 @@ impl Service {
         (reply, outcome)
     }
 
-    /// All that can keep a request from being looked at: scripts, the token, the quota, chance. Returns the lane.
+    /// All that can keep a request from being looked at: scripts, the token, the quota, chance. Returns what the token
+    /// allows.
     fn before_the_call(
         &mut self,
         now: MonoTime,
@@ -93,9 +94,9 @@ impl Service {
         grant: Option<Grant>,
         wait: Option<Duration>,
         fate: Fate,
-    ) -> Result<u32, Reply> {
+    ) -> Result<Grant, Reply> {
         self.gate(number).map_or(Ok(()), Err)?;
-        let lane =
+        let grant =
             self.good_token(now, request.bearer, grant).map_err(|problem| self.problem(number, problem))?;
         if let Some(throttle) = &self.faults.throttle {
             let trouble = Trouble { retry_after: throttle.retry_after.clone(), ..Trouble::status(429) };
@@ -105,14 +106,14 @@ impl Service {
             let retry_after = RetryAfter::of(wait, self.faults.retry_after_form);
             return Err(Reply { retry_after, ..self.problem(number, Problem::of_status(429)) });
         }
-        let Lane { tenant, client, .. } = &self.lanes[lane as usize];
+        let Lane { tenant, client, .. } = &self.lanes[grant.lane as usize];
         if let Some(trouble) = self.faults.tenants.get(tenant).or_else(|| self.faults.apps.get(client)) {
             return Err(self.trouble(number, trouble));
         }
         match fate {
             Fate::Fails(status) => Err(self.trouble(number, &Trouble::status(status))),
             Fate::Reset => Err(self.trouble(number, &Trouble { reset: true, ..Trouble::default() })),
-            Fate::Healthy | Fate::Lost => Ok(lane),
+            Fate::Healthy | Fate::Lost => Ok(grant),
         }
     }
 
@@ -123,9 +124,14 @@ impl Service {
         trouble.map(|trouble| self.trouble(number, trouble))
     }
 
-    fn good_token(&self, now: MonoTime, bearer: Bearer, grant: Option<Grant>) -> Result<u32, Problem> {
+    fn good_token(&self, now: MonoTime, bearer: Bearer, grant: Option<Grant>) -> Result<Grant, Problem> {
         match grant {
-            Some(grant) if !grant.revoked && now < grant.expires_at => Ok(grant.lane),
+            Some(grant) if !grant.revoked && now < grant.expires_at => match self.challenge {
+                Some(nbf) if grant.claims.cp1 && grant.claims.nbf.is_none_or(|given| given < nbf) => {
+                    Err(Problem::insufficient_claims(nbf))
+                }
+                _ => Ok(grant),
+            },
             None if bearer == Bearer::Missing => Err(Problem::token_missing()),
             _ => Err(Problem::token_rejected()),
         }

@@ -6,22 +6,26 @@ use uuid::{Uuid, uuid};
 use SessionState::{Available, Away, InACall, Presenting};
 
 use super::*;
+use crate::sandbox::authority::ask::{DeviceAsk, GrantAsk, Scope, TokenAsk};
+use crate::sandbox::authority::sign_in::Decision;
 use crate::sandbox::call::Bearer;
 use crate::sandbox::quota::RetryAfter;
 use crate::sandbox::reply::{Content, Delivery, TokenContent, TokenTicket};
 use crate::sandbox::report::{Report, UserReport};
 use crate::sandbox::route::Verb;
-use crate::sandbox::token::{Proof, TokenAsk};
 
 mod calls;
+mod identities;
 mod judgement;
 mod limits;
+mod permissions;
 mod troubles;
 
 pub(in crate::sandbox) const TENANT: Uuid = uuid!("9c7f0000-0000-4000-8000-000000000001");
 pub(in crate::sandbox) const CLIENT: Uuid = uuid!("22553876-f5ab-4529-bffb-cfe50aa89f87");
 pub(in crate::sandbox) const USER: Uuid = uuid!("fa8bf3dc-eca7-46b7-bad1-db199b62afc3");
 const OTHER: Uuid = uuid!("0f6e0000-0000-4000-8000-000000000002");
+const GRAPH: &str = "https://graph.microsoft.com";
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// A service with one app that has a token, at a time of its own.
@@ -89,13 +93,48 @@ impl Bench {
         self.service.handle(self.now, &request)
     }
 
+    /// Registers one app with the secret `s`, and more keys of its own, in a tenant with more keys.
+    fn register(&mut self, app: Value, tenant: Value) {
+        let merged = |mut all: Value, more: Value| {
+            all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            all
+        };
+        let app = merged(json!({"secrets": [{"secret": "s"}], "public_client": true}), app);
+        let tenant = merged(json!({"apps": {CLIENT.to_string(): app}}), tenant);
+        let document = json!({"tenants": {TENANT.to_string(): tenant}});
+        self.service.authority_mut().register(Some(serde_json::from_value(document).unwrap()));
+    }
+
+    /// The bench's token is one that was asked for like this.
+    fn take_token(&mut self, ask: TokenAsk) {
+        let reply = self.service.token(self.now, Ok(ask));
+        self.token = reply.token().unwrap_or_else(|| panic!("{reply:?}"));
+    }
+
+    /// The bench's token is one of a user with these permissions.
+    fn sign_in(&mut self, user: Uuid, permission: &str) {
+        let permissions = vec![permission.to_owned()];
+        let scope = Scope { resource: GRAPH.to_owned(), permissions, open_id: false, offline: false };
+        let ask = DeviceAsk { tenant: TENANT, client: CLIENT, scope };
+        let reply = self.service.device_code(self.now, Ok(ask));
+        let TokenContent::Codes(codes) = reply.content else { panic!("{reply:?}") };
+        let signs_in = Decision::SignsIn(user);
+        self.service.authority_mut().decide_sign_in(self.now, &codes.user_code, signs_in).unwrap();
+        let grant = GrantAsk::DeviceCode(codes.device_code);
+        self.take_token(TokenAsk { proof: None, grant, ..ask_app() });
+    }
+
     fn user(&self, user: Uuid) -> UserReport {
         self.service.user_report(self.now, user).remove(0)
     }
 }
 
+fn ask_app() -> TokenAsk {
+    ask(TENANT, CLIENT, "s")
+}
+
 fn ask(tenant: Uuid, client: Uuid, secret: &str) -> TokenAsk {
-    TokenAsk { tenant, client, proof: Proof::Secret(secret.to_owned()) }
+    TokenAsk::with_secret(tenant, client, secret)
 }
 
 fn code(reply: &Reply) -> (u16, &str) {
