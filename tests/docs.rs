@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use presenced::cli::exit;
-use presenced::config::{self, Options, Sources};
+use presenced::config::{self, Look, Sources};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -116,7 +116,7 @@ fn a_command_is_found_wherever_it_is_typed() {
 fn wrong(block: &str, base: &str) -> Option<String> {
     let text = if block.contains("[[app]]") { block.to_owned() } else { format!("{base}\n{block}") };
     let sources = Sources::new("/etc/presenced/config.toml", text);
-    match config::load_sources(sources, Options { environment: false }) {
+    match config::load_sources(sources, Look::TextsAlone) {
         Ok(loaded) if loaded.warnings.warnings() == 0 => None,
         Ok(loaded) => Some(loaded.warnings.render(false)),
         Err(problems) => Some(problems.render(false)),

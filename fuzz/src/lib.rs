@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use presenced::config::{Loaded, Options, Problems, Sources, load_sources};
+use presenced::config::{Loaded, Look, Problems, Sources, load_sources};
 use serde_json::Value;
 
 /// As Entra ID makes client secrets. It is in no input: [`MARK`] stands for it there.
@@ -51,8 +51,8 @@ pub fn leaks(text: &str) -> bool {
 
 /// Reads a config without an environment, and holds what came of it to what is promised of every config.
 pub fn read(sources: Sources) -> Result<Loaded, Problems> {
-    let options = Options { environment: false };
-    let loaded = load_sources(sources, options);
+    let look = Look::TextsAlone;
+    let loaded = load_sources(sources, look);
     match &loaded {
         Ok(loaded) => {
             assert_eq!(loaded.warnings.errors(), 0, "admitted with errors");
@@ -61,7 +61,7 @@ pub fn read(sources: Sources) -> Result<Loaded, Problems> {
                 assert!(session.wish.is_none_or(|wish| (5..=240).contains(&wish.expiration.minutes())));
             }
             // What is kept of it for the next start is the same config.
-            let again = load_sources(loaded.sources.clone(), options)
+            let again = load_sources(loaded.sources.clone(), look)
                 .unwrap_or_else(|problems| panic!("refused when it is read again:\n{problems:?}"));
             assert_eq!(again.settings.hash, loaded.settings.hash, "another config when it is read again");
             assert_eq!(again.plan, loaded.plan, "another plan when it is read again");

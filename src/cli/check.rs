@@ -4,9 +4,11 @@ use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use jiff::Timestamp;
 use serde_json::json;
 
-use crate::config::{self, Loaded, Options, Problems};
+use crate::config::{self, Loaded, Look, Problems};
+use crate::daemon::clock::Clock;
 use crate::keeper::LanePlan;
 
 /// The exit code for a config that is not admitted.
@@ -18,7 +20,7 @@ pub struct CheckArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Do not look at secret files, variables and the CA file, for machines that have none of them
+    /// Do not look at credentials, variables and the CA file, for machines that have none of them
     #[arg(long)]
     pub no_environment: bool,
     /// Fail on warnings, too
@@ -54,7 +56,12 @@ struct Verdict {
 
 impl Verdict {
     fn of(path: &Path, args: &CheckArgs) -> Self {
-        let loaded = config::load(path, Options { environment: !args.no_environment });
+        let look = if args.no_environment {
+            Look::TextsAlone
+        } else {
+            Look::Everything { at: Timestamp::try_from(Clock::real().wall()).ok() }
+        };
+        let loaded = config::load(path, look);
         let ok = loaded.as_ref().is_ok_and(|loaded| !args.deny_warnings || loaded.warnings.warnings() == 0);
         Self { loaded, ok }
     }

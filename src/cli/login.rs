@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use super::exit;
 use crate::config::settings::{App, Credential};
-use crate::config::{self, Loaded, Options};
+use crate::config::{self, Loaded, Look};
 use crate::daemon::clock::Clock;
 use crate::daemon::reload::stays_here;
 use crate::daemon::token::device_code::{DeviceCode, LoginError};
@@ -34,9 +34,8 @@ pub struct LoginArgs {
 /// When the sign-in cannot be kept, or standard output cannot be written to.
 pub fn run(config_path: &Path, args: &LoginArgs) -> anyhow::Result<ExitCode> {
     let mut err = std::io::stderr();
-    // Other apps of it may have secrets that only the daemon may read.
-    let load = |environment| config::load(config_path, Options { environment });
-    let loaded = match load(true).or_else(|_| load(false)) {
+    // The secrets of other apps are no matter here.
+    let loaded = match config::load(config_path, Look::Variables) {
         Ok(loaded) => loaded,
         Err(problems) => {
             write!(err, "{}", problems.render(false))?;

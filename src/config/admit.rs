@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::environment::Environment;
 use super::file::Contents;
 use super::problem::Problem;
 use super::read::Key;
-use super::secret::Environment;
 use super::settings::{DaemonSettings, LogUsers, Network, OnStop, Proxy, Settings, StartWith};
 use super::source::{FileIx, Sources};
 use crate::keeper::{OnRemove, Plan};
@@ -48,7 +48,7 @@ pub(super) fn admit(
     let network = network(main, sources);
     let apps = apps::admit(contents, sources, complete, environment, problems);
     let users = users::admit(contents, sources, &apps, complete, problems);
-    if let Some(environment) = environment {
+    if let Some(environment) = environment.filter(|environment| environment.looked_into) {
         check::environment(main, &network, &apps, environment, problems);
     }
     let people = users.people.into_map();

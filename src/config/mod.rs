@@ -8,6 +8,7 @@ mod admit;
 pub mod certificate;
 mod credential;
 mod csv;
+mod environment;
 mod file;
 mod include;
 mod private;
@@ -22,17 +23,17 @@ mod syntax;
 mod users_from;
 mod words;
 
-use std::ffi::OsString;
 use std::path::Path;
 
 use crate::keeper::Plan;
+use environment::Environment;
 use problem::{Code, Problem};
 use read::Reader;
-use secret::Environment;
 use settings::Settings;
 use source::{FileIx, Source};
 use syntax::Tree;
 
+pub use environment::Look;
 pub use problem::Problems;
 pub use source::{FILE_BYTES_MAX, Sources, TABLE_BYTES_MAX};
 
@@ -50,20 +51,13 @@ pub struct Loaded {
     pub sources: Sources,
 }
 
-/// What is looked at besides the files of the config.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Options {
-    /// Whether secret files, variables and the CA file are looked at. `false`: on a machine that has none of them.
-    pub environment: bool,
-}
-
 /// Reads the file at `path` and those it includes, and checks everything.
 ///
 /// # Errors
 ///
 /// All problems, the warnings among them, if one of them is an error.
-pub fn load(path: &Path, options: Options) -> Result<Loaded, Problems> {
-    load_in(path, options.environment.then_some(&process()))
+pub fn load(path: &Path, look: Look) -> Result<Loaded, Problems> {
+    load_in(path, Environment::of_process(look).as_ref())
 }
 
 /// The same from texts that are in hand: every file after the first is included, whatever the first one's `include`
@@ -72,16 +66,8 @@ pub fn load(path: &Path, options: Options) -> Result<Loaded, Problems> {
 /// # Errors
 ///
 /// As for [`load`].
-pub fn load_sources(sources: Sources, options: Options) -> Result<Loaded, Problems> {
-    load_sources_in(sources, options.environment.then_some(&process()))
-}
-
-/// The environment of this process.
-fn process() -> Environment<'static> {
-    fn var(name: &str) -> Option<OsString> {
-        std::env::var_os(name)
-    }
-    Environment { var: &var }
+pub fn load_sources(sources: Sources, look: Look) -> Result<Loaded, Problems> {
+    load_sources_in(sources, Environment::of_process(look).as_ref())
 }
 
 fn load_in(path: &Path, environment: Option<&Environment<'_>>) -> Result<Loaded, Problems> {

@@ -15,9 +15,6 @@ const SECRET_BYTES_MAX: usize = 4_096;
 /// The largest token file, in bytes. Tokens of Kubernetes and of CI systems have one to two thousand.
 const TOKEN_BYTES_MAX: usize = 16_384;
 
-/// The variable that names the directory in which systemd provides credentials.
-const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
-
 /// Reads a client secret, anew at each call: it may have been rotated. White space around it is not part of it, nor is
 /// the mark with which some editors begin a file.
 ///
@@ -111,36 +108,6 @@ pub(super) fn named(path: &Path) -> String {
     } else {
         path.display().to_string()
     }
-}
-
-/// What the config is checked against besides its files: the environment of this process, or one that a test makes up.
-pub(super) struct Environment<'e> {
-    pub(super) var: &'e dyn Fn(&str) -> Option<std::ffi::OsString>,
-}
-
-impl Environment<'_> {
-    /// Where a secret file is: a bare name in systemd's credentials directory if it is there, else beside the file
-    /// that names it.
-    pub(super) fn find(&self, directory: &Path, written: &str) -> PathBuf {
-        let beside = directory.join(written);
-        match (self.var)(CREDENTIALS_DIRECTORY) {
-            Some(credentials) if is_bare(written) => {
-                let provided = Path::new(&credentials).join(written);
-                if provided.exists() { provided } else { beside }
-            }
-            _ => beside,
-        }
-    }
-
-    /// Whether this process is the service: systemd gave it credentials, or a socket to notify.
-    pub(super) fn in_unit(&self) -> bool {
-        [CREDENTIALS_DIRECTORY, "NOTIFY_SOCKET"].iter().any(|name| (self.var)(name).is_some())
-    }
-}
-
-/// Whether a name is one that systemd could provide: no directory in it.
-pub(super) fn is_bare(written: &str) -> bool {
-    !written.contains('/')
 }
 
 /// A secret, and who else may have it.
@@ -247,19 +214,5 @@ mod tests {
         assert_eq!(said("a.secret"), "the file /etc/presenced/a.secret does not exist");
         assert!(!said("Zk9Qabcdefgh8sTr").contains("Zk9Q"));
         assert!(!SecretError::NotSet("Zk9Qabcdefgh8sTr".to_owned()).to_string().contains("Zk9Q"));
-    }
-
-    #[test]
-    fn a_bare_name_is_looked_for_in_the_credentials_directory_first() {
-        let (provided, beside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        std::fs::write(provided.path().join("a.secret"), "x").unwrap();
-        let var = |name: &str| (name == CREDENTIALS_DIRECTORY).then(|| provided.path().into());
-        let environment = Environment { var: &var };
-        assert_eq!(environment.find(beside.path(), "a.secret"), provided.path().join("a.secret"));
-        assert_eq!(environment.find(beside.path(), "b.secret"), beside.path().join("b.secret"));
-        assert_eq!(environment.find(beside.path(), "./a.secret"), beside.path().join("./a.secret"));
-        let nothing = Environment { var: &|_| None };
-        assert_eq!(nothing.find(beside.path(), "a.secret"), beside.path().join("a.secret"));
-        assert!(environment.in_unit() && !nothing.in_unit());
     }
 }

@@ -6,10 +6,11 @@ mod meaning;
 mod secrecy;
 mod users_from;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::secret::Environment;
-use super::{Loaded, Options, Problems, Sources, load_sources};
+use super::environment::Environment;
+use super::{Loaded, Look, Problems, Sources, load_sources};
 use crate::keeper::PresenceState;
 
 /// An app, and a default so that users need none.
@@ -25,7 +26,7 @@ credential = { secret_file = "contoso.secret" }
 
 /// A config of one text, without an environment.
 fn read(text: &str) -> Result<Loaded, Problems> {
-    load_sources(Sources::new("config.toml", text), Options { environment: false })
+    load_sources(Sources::new("config.toml", text), Look::TextsAlone)
 }
 
 /// The problems of a config, whether it is admitted or not.
@@ -51,6 +52,11 @@ fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
 }
 
+/// An environment with these variables, in which everything is looked into, at no time in particular.
+fn around(var: &dyn Fn(&str) -> Option<OsString>) -> Environment<'_> {
+    Environment { var, looked_into: true, at: None }
+}
+
 fn nowhere() -> Environment<'static> {
-    Environment { var: &|_| None }
+    around(&|_| None)
 }

@@ -256,3 +256,6 @@ impl Lanes {
         self.open.get(place.0 as usize)?.as_ref()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use super::lanes::{Ways, new_ways};
 use super::outlook::Outlook;
 use super::token;
 use crate::config::settings::{App, Credential, Settings, is_loopback};
-use crate::config::{self, Loaded, Options, Problems, Sources};
+use crate::config::{self, Loaded, Look, Problems, Sources};
 use crate::keeper::plan::HeldRemovals;
 use crate::keeper::{Diff, Plan, diff};
 
@@ -80,7 +80,7 @@ impl ConfigFile {
     /// # Errors
     /// All that is wrong with them.
     pub fn load(&self) -> Result<Loaded, Problems> {
-        let mut loaded = config::load(&self.path, Options { environment: true })?;
+        let mut loaded = config::load(&self.path, Look::Everything { at: None })?;
         if let Some(state_dir) = &self.state_dir {
             loaded.settings.daemon.state_dir.clone_from(state_dir);
             for app in &mut loaded.settings.apps {

@@ -20,7 +20,7 @@ use super::reload::{ConfigFile, Refused, prepare};
 use super::state_dir::{StateDir, StateDirError};
 use super::systemd::Systemd;
 use crate::config::settings::Settings;
-use crate::config::{self, Loaded, Options, Problems};
+use crate::config::{self, Loaded, Look, Problems};
 use crate::keeper::Plan;
 use crate::keeper::event::RestoredLane;
 use crate::keeper::id::LaneKey;
@@ -152,7 +152,7 @@ fn load_accepted(dir: &Path, file: &Path, is_of_file: bool) -> Result<(Loaded, A
         return Err(format!("the last accepted config in {} is that of {}", dir.display(), other.display()));
     }
     // Its secrets may be what is wrong: then fetching a token says so, and what is held is held as long as it lasts.
-    config::load_sources(accepted.sources.clone(), Options { environment: false })
+    config::load_sources(accepted.sources.clone(), Look::Variables)
         .map(|loaded| (loaded, accepted))
         .map_err(|problems| format!("the last accepted config is refused, too: {}", problems.first_line()))
 }
@@ -170,7 +170,7 @@ fn older_ways(accepted: &Path, lanes: &[RestoredLane], settings: &Settings) -> W
         }
         // An archive that cannot be read helps nobody here; the lane is reported when it opens without a way.
         let Ok(older) = older(accepted) else { continue };
-        let Ok(loaded) = config::load_sources(older.sources, Options { environment: false }) else {
+        let Ok(loaded) = config::load_sources(older.sources, Look::Variables) else {
             continue;
         };
         let apps = loaded.settings.apps.iter().filter(|app| missing.contains(&app.lane()));

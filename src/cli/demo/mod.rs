@@ -25,7 +25,7 @@ use url::Url;
 
 use super::{exit, sandbox};
 use crate::config::settings::{Cloud, Credential, Network, OnStop, Proxy};
-use crate::config::{self, Loaded, Options, Problems, Sources};
+use crate::config::{self, Loaded, Look, Problems, Sources};
 use crate::daemon::clock::Clock;
 use crate::daemon::driver::{Daemon, Parts};
 use crate::daemon::lanes::Ways;
@@ -99,10 +99,10 @@ pub fn run(config: Option<&Path>, args: &DemoArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn load(config: Option<&Path>) -> Result<Loaded, Problems> {
-    let options = Options { environment: false };
+    let look = Look::Variables;
     match config {
-        Some(path) => config::load(path, options),
-        None => config::load_sources(Sources::new(Path::new("config.example.toml"), EXAMPLE), options),
+        Some(path) => config::load(path, look),
+        None => config::load_sources(Sources::new(Path::new("config.example.toml"), EXAMPLE), look),
     }
 }
 

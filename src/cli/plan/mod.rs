@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{exit, people};
-use crate::config::{self, Loaded, Options};
+use crate::config::{self, Loaded, Look};
 use crate::keeper::SessionPlan;
 use crate::keeper::forecast::{LaneForecast, forecast};
 use crate::keeper::id::UserId;
@@ -38,7 +38,7 @@ pub struct PlanArgs {
 /// Standard output cannot be written to.
 pub fn run(config_path: &Path, args: &PlanArgs) -> anyhow::Result<ExitCode> {
     // Secrets change nothing in the arithmetic: it can be done where there are none.
-    let loaded = match config::load(config_path, Options { environment: false }) {
+    let loaded = match config::load(config_path, Look::Variables) {
         Ok(loaded) => loaded,
         Err(problems) => {
             writeln!(std::io::stderr(), "{}error: {}", problems.render(false), problems.summary())?;

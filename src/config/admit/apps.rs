@@ -5,10 +5,10 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::config::credential::Way;
+use crate::config::environment::Environment;
 use crate::config::file::{AppEntry, AppKeys, Contents};
 use crate::config::problem::{Code, Problem};
 use crate::config::read::Key;
-use crate::config::secret::Environment;
 use crate::config::settings::{App, Cloud, Credential};
 use crate::config::source::{Place, Placed, Sources};
 use crate::keeper::id::LaneKey;

@@ -8,9 +8,10 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
 use super::apps::{AdmittedApp, Apps};
+use crate::config::environment::{Environment, is_bare};
 use crate::config::file::Contents;
 use crate::config::problem::{Code, Problem, shown_path};
-use crate::config::secret::{self, Environment, SecretError};
+use crate::config::secret::{self, SecretError};
 use crate::config::settings::{Credential, Network};
 use crate::config::source::open_regular;
 use crate::keeper::Plan;
@@ -67,7 +68,7 @@ fn secret(app: &AdmittedApp, environment: &Environment<'_>) -> Option<Problem> {
         },
         _ => return None,
     };
-    let bare = secret::is_bare(&app.written.value);
+    let bare = is_bare(&app.written.value);
     let (why, help) = match error {
         SecretError::Missing(_) if elsewhere && bare => (
             "$CREDENTIALS_DIRECTORY is not set here, nor is it beside this file",

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::apps::Apps;
+use crate::config::environment::is_bare;
 use crate::config::file::Contents;
-use crate::config::secret::is_bare;
 use crate::config::settings::{
     ConfigHash, Credential, DaemonSettings, LogUsers, Network, OnStop, Person, Proxy, StartWith,
 };

@@ -2,6 +2,7 @@
 
 use super::super::load_in;
 use super::*;
+use crate::config::settings::Credential;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -59,7 +60,7 @@ fn included_files_are_read_once_in_the_order_of_their_names() {
     assert_eq!(names.collect::<Vec<_>>(), expected);
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     assert_eq!(loaded.plan.len(), 3);
-    let again = load_sources(loaded.sources, Options { environment: false }).unwrap();
+    let again = load_sources(loaded.sources, Look::TextsAlone).unwrap();
     assert_eq!(
         (again.settings.hash, again.plan),
         (loaded.settings.hash, loaded.plan),
@@ -144,7 +145,7 @@ fn secrets_are_looked_into_and_each_defect_is_said() {
         "EMPTY" => Some("".into()),
         _ => None,
     };
-    let said = site.said(Some(&Environment { var: &var }));
+    let said = site.said(Some(&around(&var)));
     assert!(!said.contains("canary"));
     insta::assert_snapshot!(said);
     assert_eq!(site.said(None), "", "without the environment nobody looks");
@@ -154,10 +155,24 @@ fn secrets_are_looked_into_and_each_defect_is_said() {
 fn inside_the_unit_a_secret_that_is_not_there_is_an_error() {
     let site = Site::new(&format!("{APP}{}", user(1)));
     let in_unit = |name: &str| (name == "NOTIFY_SOCKET").then(|| "/run/x".into());
-    assert_eq!(codes(&site.load(Some(&Environment { var: &in_unit })).unwrap_err())[0].0, "E042");
+    assert_eq!(codes(&site.load(Some(&around(&in_unit))).unwrap_err())[0].0, "E042");
     let outside = site.load(Some(&nowhere())).unwrap();
     assert_eq!(codes(&outside.warnings)[0].0, "N001");
     assert_eq!((outside.warnings.errors(), outside.warnings.warnings(), outside.warnings.notes()), (0, 0, 1));
+}
+
+#[test]
+fn variables_say_where_a_secret_is_also_where_it_is_not_looked_into() {
+    let site = Site::new(&format!("{APP}{}", user(1))).file("provided/contoso.secret", "\n");
+    let var = |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| site.dir.path().join("provided").into());
+    let path = |looked_into: bool| {
+        let environment = Environment { looked_into, ..around(&var) };
+        let loaded = site.load(Some(&environment))?;
+        Ok::<_, Problems>(loaded.settings.apps[0].credential.clone())
+    };
+    let provided = Credential::SecretFile(site.dir.path().join("provided/contoso.secret"));
+    assert_eq!(path(false).unwrap(), provided);
+    assert_eq!(codes(&path(true).unwrap_err())[0].0, "E042", "it is empty");
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn each_bad_config_is_shown_with_its_line_and_what_would_be_right() {
         if let Ok(table) = std::fs::read_to_string(path.with_extension("csv")) {
             sources = sources.with(format!("{name}.csv"), table);
         }
-        let found = problems(load_sources(sources, Options { environment: false }));
+        let found = problems(load_sources(sources, Look::TextsAlone));
         assert!(!found.is_empty(), "{name} is fine");
         seen.extend(codes(&found).into_iter().map(|(code, _)| code));
         let settings = || {
@@ -144,8 +144,7 @@ fn the_first_error_fits_in_a_line_of_the_log() {
 fn the_example_is_admitted_and_shows_every_state() {
     let path = repository().join("config.example.toml");
     let text = std::fs::read_to_string(&path).unwrap();
-    let loaded =
-        load_sources(Sources::new("config.example.toml", text), Options { environment: false }).unwrap();
+    let loaded = load_sources(Sources::new("config.example.toml", text), Look::TextsAlone).unwrap();
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     assert_eq!(loaded.plan.len(), 12);
     let states: Vec<_> = wishes(&loaded).iter().map(|wish| wish.map(|(state, _)| state)).collect();

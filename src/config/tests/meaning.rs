@@ -80,7 +80,7 @@ fn a_default_is_inherited_as_a_pair_and_a_file_may_have_its_own() {
     let own = format!("[defaults]\nactivity = \"Presenting\"\n{}", user(3));
     let other = user(4);
     let sources = Sources::new("config.toml", main).with("conf.d/1.toml", own).with("conf.d/2.toml", other);
-    let loaded = load_sources(sources, Options { environment: false }).unwrap();
+    let loaded = load_sources(sources, Look::TextsAlone).unwrap();
     use PresenceState::*;
     let expected = [(InACall, 120), (Away, 120), (Presenting, 120), (InACall, 120)];
     assert_eq!(wishes(&loaded), expected.map(Some));
@@ -104,7 +104,7 @@ credential = { secret_env = "SECRET_OF_{app}" }
 quota = { requests = 10, per = "1s" }
 "#;
     let sources = Sources::new("/etc/presenced/config.toml", text);
-    let apps = load_sources(sources, Options { environment: false }).unwrap().settings.apps;
+    let apps = load_sources(sources, Look::TextsAlone).unwrap().settings.apps;
     use crate::config::settings::Credential::*;
     let [a, b] = &apps[..] else { panic!("two apps") };
     assert_eq!((&*a.name, &*b.name), ("a", "b"), "in the order of their keys");
@@ -141,7 +141,7 @@ fn a_hash_counts_what_is_meant_and_not_how_it_is_written() {
         assert_eq!(hash(other), hash(&text), "{other}");
     }
     let sources = Sources::new("/srv/config.toml", APP).with("/srv/conf.d/1.toml", format!("{one}{two}"));
-    let split = load_sources(sources, Options { environment: false }).unwrap();
+    let split = load_sources(sources, Look::TextsAlone).unwrap();
     assert_eq!(split.settings.hash, hash(&text), "files do not count");
 
     let different = [

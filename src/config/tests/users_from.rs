@@ -17,7 +17,7 @@ fn from(keys: &str) -> String {
 /// Loads from texts in hand.
 fn with_table(keys: &str, table: &str) -> Result<Loaded, Problems> {
     let text = from(&format!("file = \"users.csv\"\n{keys}"));
-    load_sources(Sources::new("config.toml", text).with("users.csv", table), Options { environment: false })
+    load_sources(Sources::new("config.toml", text).with("users.csv", table), Look::TextsAlone)
 }
 
 fn name(loaded: &Loaded, n: u32) -> Option<&str> {
@@ -149,7 +149,7 @@ fn users_whom_nobody_gave_a_state_are_counted_in_one_warning() {
     let main = APP.replace("availability = \"Available\"", "");
     let tail = "[[users_from]]\nfile = \"u.csv\"\ncolumns = { availability = \"what\" }\n";
     let sources = Sources::new("c.toml", format!("{main}{tail}")).with("u.csv", table);
-    let loaded = load_sources(sources, Options { environment: false }).unwrap();
+    let loaded = load_sources(sources, Look::TextsAlone).unwrap();
     assert_eq!(codes(&loaded.warnings), [("W006".to_owned(), 9)]);
     assert!(loaded.warnings.first_line().contains("2 users of these files have no availability"));
 }
@@ -185,11 +185,10 @@ fn a_file_means_the_same_as_users_in_toml_and_what_is_kept_as_what_was_read() {
     let (path, text) = kept.next().unwrap();
     let kept = kept.fold(Sources::new(path, text), |all, (path, text)| all.with(path, text));
     let site = site.file("a.csv", format!("id,n\n{},B\n", id(1)));
-    let again = load_sources(kept, Options { environment: false }).unwrap();
+    let again = load_sources(kept, Look::TextsAlone).unwrap();
     assert_eq!((again.settings.hash, again.plan), (hash, plan));
     assert_ne!(site.load(None).unwrap().settings.hash, hash, "a reload reads the file again");
-    let alone =
-        load_sources(Sources::new("config.toml", from("file = \"b.csv\"")), Options { environment: false });
+    let alone = load_sources(Sources::new("config.toml", from("file = \"b.csv\"")), Look::TextsAlone);
     assert_eq!(codes(&alone.unwrap_err()), [("E006".to_owned(), 11)], "users are never lost without a word");
 }
 
@@ -232,7 +231,7 @@ fn one_file_may_serve_two_apps() {
     let main =
         format!("{APP}{second}{tail}app = \"contoso\"\n{tail}app = \"fabrikam\"\navailability = \"Away\"\n");
     let sources = Sources::new("c.toml", main).with("u.csv", format!("id\n{}\n{}\n", id(1), id(2)));
-    let loaded = load_sources(sources, Options { environment: false }).unwrap();
+    let loaded = load_sources(sources, Look::TextsAlone).unwrap();
     let lens: Vec<usize> = loaded.plan.lanes().iter().map(|lane| lane.sessions.len()).collect();
     assert_eq!(lens, [2, 2]);
 
@@ -240,7 +239,7 @@ fn one_file_may_serve_two_apps() {
     let main = format!("{APP}{second}{tail}columns = {{ app = \"tenant\" }}\n");
     let table = format!("id,tenant\n{},contoso\n{},fabrikam\n{},fabrikan\n{},\n", id(1), id(2), id(3), id(4));
     let sources = Sources::new("c.toml", main).with("u.csv", table);
-    let found = load_sources(sources, Options { environment: false }).unwrap_err();
+    let found = load_sources(sources, Look::TextsAlone).unwrap_err();
     assert_eq!(codes(&found), [("E022".to_owned(), 4), ("E023".to_owned(), 5)]);
 }
 

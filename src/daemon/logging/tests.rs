@@ -82,8 +82,8 @@ fn settings() -> Settings {
         id = "fa8bf3dc-eca7-46b7-bad1-db199b62afc3"
         availability = "Available"
     "#;
-    let options = crate::config::Options { environment: false };
-    let loaded = crate::config::load_sources(crate::config::Sources::new("/c.toml", text), options);
+    let look = crate::config::Look::TextsAlone;
+    let loaded = crate::config::load_sources(crate::config::Sources::new("/c.toml", text), look);
     loaded.unwrap_or_else(|problems| panic!("{}", problems.render(false))).settings
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Client;
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use url::form_urlencoded::Serializer;
 use uuid::Uuid;
@@ -195,7 +196,7 @@ impl DeviceCode {
         let id_token = granted.id_token.ok_or(LoginError::Unfit(
             "the login authority does not say who signed in: it gave no id token",
         ))?;
-        let user = self.user(id_token)?;
+        let user = self.user(&id_token)?;
         Ok(SignIn {
             id: Uuid::new_v4(),
             tenant: self.app.tenant,
@@ -206,8 +207,7 @@ impl DeviceCode {
     }
 
     /// Who signed in.
-    fn user(&self, id_token: SecretText) -> Result<UserId, LoginError> {
-        use secrecy::ExposeSecret;
+    fn user(&self, id_token: &SecretText) -> Result<UserId, LoginError> {
         let said = identity(id_token.0.expose_secret());
         let (user, tenant, client) =
             said.ok_or(LoginError::Unfit("the login authority gave an id token that cannot be read"))?;

@@ -160,6 +160,6 @@ mod tests {
         assert_eq!(days(exact, "2027-03-01T12:00:00Z"), Some((0, true)));
         assert_eq!(days(exact, "2027-03-01T12:00:01Z"), Some((-1, true)));
         assert_eq!(days(Timestamp::MAX, "2027-03-01T12:00:01Z"), None);
-        assert_eq!(days(Timestamp::MIN, "2027-03-01T12:00:01Z").unwrap().1, true);
+        assert!(days(Timestamp::MIN, "2027-03-01T12:00:01Z").unwrap().1);
     }
 }

@@ -1,5 +1,7 @@
 //! Token requests against endpoints on loopback.
 
+mod ways;
+
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 

@@ -151,7 +151,7 @@ mod tests {
         std::fs::write(at("lines.key"), "one-canary\ntwo").unwrap();
         std::fs::create_dir(at("folder.key")).unwrap();
         std::os::unix::fs::symlink(dir.path().join("b.key"), at("link.key")).unwrap();
-        rustix::fs::mknodat(CWD, &at("pipe.key"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        rustix::fs::mknodat(CWD, at("pipe.key"), rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         assert!(refused(&tokens, &realm("large.key")).contains("larger than 4 KiB"));
         assert!(read_key(&tokens, Some(&realm("fits.key"))).is_ok());
         for name in ["empty.key", "lines.key"] {

@@ -1,0 +1,165 @@
+use std::path::{Path, PathBuf};
+
+use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+
+use super::*;
+use crate::config::settings::Credential;
+use crate::daemon::network::testing::{app, direct};
+
+const PLACE: LaneIx = LaneIx(0);
+const GRANTED: TokenAnswer =
+    TokenAnswer::Granted { lifetime: std::time::Duration::from_secs(3_600), refresh_in: None };
+
+fn refused(failure: TokenFailure) -> TokenAnswer {
+    TokenAnswer::Failed { failure, retry_after: None }
+}
+
+/// One open lane, and where its credential is.
+struct Bench {
+    lanes: Lanes,
+    app: App,
+    path: PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(credential: fn(PathBuf) -> Credential) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("credential");
+        let mut app = app("http://127.0.0.1:9", credential(path.clone()));
+        app.secret_expires = Some("2027-03-01".parse().unwrap());
+        let mut lanes = Lanes::new(ways_for(std::iter::once(&app), &direct()).unwrap());
+        lanes.open(PLACE, app.lane());
+        Self { lanes, app, path, _dir: dir }
+    }
+
+    fn source(&self) -> Arc<TokenSource> {
+        self.lanes.tokens(PLACE).unwrap().0
+    }
+
+    /// The credential is this now.
+    fn write(&self, text: &str) -> Option<Fingerprint> {
+        std::fs::write(&self.path, text).unwrap();
+        self.source().fingerprint()
+    }
+
+    fn fetched(&mut self, generation: u32, answer: TokenAnswer) {
+        let credential = self.source().fingerprint();
+        let token = matches!(answer, TokenAnswer::Granted { .. })
+            .then(|| (Generation(generation), AccessToken::bearer("x").unwrap()));
+        self.lanes.fetched(PLACE, credential, answer, token);
+    }
+
+    fn looked_at(&mut self) -> bool {
+        let source = self.source();
+        self.lanes.looked_at(PLACE, &source, source.fingerprint())
+    }
+
+    fn claims(&self) -> Option<Claims> {
+        self.lanes.tokens(PLACE).unwrap().1
+    }
+
+    /// The config has another end of the secret.
+    fn reload(&mut self, day: &str) {
+        self.app.secret_expires = Some(day.parse().unwrap());
+        let text = include_str!("../../../config.example.toml");
+        let sources = crate::config::Sources::new("/c.toml", text);
+        let mut settings =
+            crate::config::load_sources(sources, crate::config::Look::TextsAlone).unwrap().settings;
+        settings.apps = vec![self.app.clone()];
+        self.lanes.take(&settings, Ways::new());
+    }
+}
+
+fn challenge(json: &str) -> Claims {
+    use base64::Engine as _;
+    let claims = base64::engine::general_purpose::STANDARD.encode(json);
+    let mut headers = HeaderMap::new();
+    let value = format!("Bearer error=\"insufficient_claims\", claims=\"{claims}\"");
+    headers.insert(WWW_AUTHENTICATE, value.parse().unwrap());
+    Claims::asked_for(&headers).unwrap()
+}
+
+#[test]
+fn a_secret_that_changes_is_tried_and_a_token_that_is_renewed_only_after_a_refusal() {
+    for (credential, first, second, tried) in [
+        (Credential::SecretFile as fn(PathBuf) -> Credential, "one", "two", true),
+        (Credential::FederatedTokenFile, "a.a.a", "b.b.b", false),
+    ] {
+        let mut bench = Bench::new(credential);
+        bench.write(first);
+        bench.fetched(1, GRANTED);
+        assert!(!bench.looked_at(), "it is the same");
+        bench.write(second);
+        assert_eq!(bench.looked_at(), tried);
+        assert!(!bench.looked_at(), "told once");
+        bench.fetched(2, refused(TokenFailure::Unreachable));
+        bench.write(first);
+        assert_eq!(bench.looked_at(), tried, "nobody has said no");
+        bench.fetched(2, refused(TokenFailure::Rejected));
+        assert!(!bench.looked_at());
+        bench.write(second);
+        assert!(bench.looked_at(), "a refused one");
+    }
+}
+
+#[test]
+fn claims_are_asked_for_until_somebody_answers_and_then_no_more() {
+    let mut bench = Bench::new(Credential::SecretFile);
+    bench.write("one");
+    bench.fetched(1, GRANTED);
+    bench.lanes.challenged(PLACE, Generation(1), challenge(r#"{"a":1}"#));
+    assert_eq!(bench.claims(), Some(challenge(r#"{"a":1}"#)));
+    bench.fetched(2, refused(TokenFailure::Unreachable));
+    assert!(bench.claims().is_some(), "nobody has answered");
+    bench.fetched(2, GRANTED);
+    assert_eq!(bench.claims(), None);
+    bench.lanes.challenged(PLACE, Generation(1), challenge(r#"{"a":1}"#));
+    assert_eq!(bench.claims(), None, "an answer to the token before");
+    bench.lanes.challenged(PLACE, Generation(2), challenge(r#"{"b":1}"#));
+    bench.fetched(3, refused(TokenFailure::Rejected));
+    assert_eq!(bench.claims(), None, "the authority does not give such a token");
+}
+
+#[test]
+fn a_new_secret_with_the_end_of_the_old_one_is_told_once() {
+    let mut bench = Bench::new(Credential::SecretFile);
+    bench.write("one");
+    bench.fetched(1, GRANTED);
+    assert_eq!(bench.lanes.outdated(PLACE), None);
+    bench.write("two");
+    assert!(bench.looked_at());
+    assert_eq!(bench.lanes.outdated(PLACE), Some("2027-03-01".parse().unwrap()));
+    assert_eq!(bench.lanes.outdated(PLACE), None, "told once");
+    bench.reload("2028-03-01");
+    assert_eq!(bench.lanes.outdated(PLACE), None, "the config has caught up");
+    bench.write("three");
+    bench.fetched(2, GRANTED);
+    assert_eq!(bench.lanes.outdated(PLACE), Some("2028-03-01".parse().unwrap()), "noticed by a fetch");
+    // Date first, secret then.
+    bench.reload("2029-03-01");
+    bench.write("four");
+    bench.fetched(3, GRANTED);
+    assert_eq!(bench.lanes.outdated(PLACE), None);
+    let mut other = Bench::new(Credential::FederatedTokenFile);
+    for token in ["a.a.a", "b.b.b"] {
+        other.write(token);
+        other.fetched(1, GRANTED);
+        assert_eq!(other.lanes.outdated(PLACE), None, "its end is not the config's to tell");
+    }
+}
+
+#[test]
+fn an_app_that_wants_challenges_from_now_on_has_another_way() {
+    let bench = Bench::new(Credential::SecretFile);
+    let text = include_str!("../../../config.example.toml");
+    let sources = crate::config::Sources::new(Path::new("/c.toml"), text);
+    let mut before = crate::config::load_sources(sources, crate::config::Look::TextsAlone).unwrap().settings;
+    before.apps = vec![bench.app.clone()];
+    let mut after = before.clone();
+    assert!(new_ways(&after, Some(&before)).unwrap().is_empty());
+    after.apps[0].secret_expires = None;
+    assert!(new_ways(&after, Some(&before)).unwrap().is_empty());
+    after.apps[0].cae = true;
+    assert_eq!(new_ways(&after, Some(&before)).unwrap().len(), 1);
+}
