@@ -222,7 +222,9 @@ fn the_names_of_log_events_are_read_from_the_sources() {
 fn the_readme_names_the_exit_codes_that_there_are() {
     let readme = read("README.md");
     let told: Vec<u8> = table(&readme, "exit code").iter().map(|row| row[0].parse().unwrap()).collect();
-    assert_eq!(told, [0, exit::FAILURE, exit::USAGE, exit::NO, exit::BUG, exit::CONFIG]);
+    let there_are =
+        [0, exit::FAILURE, exit::USAGE, exit::NO, exit::UNREACHABLE, exit::BUG, exit::REFUSED, exit::CONFIG];
+    assert_eq!(told, there_are);
 }
 
 #[test]

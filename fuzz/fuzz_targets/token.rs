@@ -2,9 +2,10 @@
 //! bounds, or a failure and what to do about it; and the client secret is in none of the texts, the token never printed.
 #![no_main]
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use libfuzzer_sys::{Corpus, fuzz_target};
+use presenced::config::settings::Credential;
 use presenced::daemon::token::{Asked, TokenReply, read};
 use presenced::keeper::TokenAnswer;
 use presenced_fuzz::{Heard, SECRET, is_fit, is_short, with_secret};
@@ -19,7 +20,14 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     // What is no UTF-8 goes in as it is, and then without the secret.
     let input = if matches!(lossy, std::borrow::Cow::Owned(_)) { input } else { text.as_bytes() };
     let Some(heard) = Heard::read(input) else { return Corpus::Reject };
-    let asked = Asked { credential: "contoso.secret".to_owned(), id: "id".to_owned(), secret: SECRET };
+    let credential = Credential::SecretFile("contoso.secret".into());
+    let asked = Asked {
+        credential: &credential,
+        app: "contoso",
+        id: "id".to_owned(),
+        secret: SECRET,
+        wall: SystemTime::UNIX_EPOCH,
+    };
     let reply = read(heard.status, &heard.headers, heard.body, &asked);
     match reply.answer {
         TokenAnswer::Granted { lifetime, refresh_in } => {

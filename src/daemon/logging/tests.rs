@@ -11,6 +11,7 @@ use crate::daemon::clock::Clock;
 use crate::daemon::graph::Detail;
 use crate::daemon::outlook::Outlook;
 use crate::daemon::signals::Origin;
+use crate::daemon::token::expiry::{End, Ending, Notice};
 use crate::daemon::token::{Class, TokenDetail};
 use crate::keeper::diff::Counts;
 use crate::keeper::event::{Event, Trouble, Why};
@@ -206,6 +207,30 @@ fn each_event_about_a_token_has_its_name_and_says_what_to_do() {
     assert_eq!(
         line_of(&Event::TokenRejected { lane }),
         "WARN token_rejected app=contoso code=Request_ResourceNotFound advice=look request_id=0f6e"
+    );
+}
+
+#[test]
+fn the_end_of_a_credential_is_told_louder_as_it_comes_nearer() {
+    let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+    let end = End { ending: Ending::Certificate, at: at("2027-03-01T12:00:00Z") };
+    let told =
+        |now: &str| text_of(|| credential_expiring("contoso", end, Notice::of(end.at, at(now)).unwrap()));
+    let line = told("2027-02-20T00:00:00Z");
+    assert!(
+        line.starts_with(
+            "WARN credential_expiring app=contoso kind=certificate expires=2027-03-01T12:00:00Z days_left=9 advice=\""
+        ),
+        "{line}"
+    );
+    assert!(told("2027-02-27T00:00:00Z").starts_with("ERROR credential_expiring"));
+    assert!(told("2027-03-02T12:00:01Z").contains(" days_left=-2 "));
+    let line = text_of(|| secret_expires_outdated("contoso", "2027-03-01".parse().unwrap()));
+    assert!(
+        line.starts_with(
+            "WARN secret_expires_outdated app=contoso secret_expires=2027-03-01 advice=\"the secret is a new"
+        ),
+        "{line}"
     );
 }
 
