@@ -1,9 +1,12 @@
 //! From what is written to what it means: the settings and the plan, and all that takes more than one table to see.
 
 mod apps;
+mod azure;
 mod check;
+mod credential;
 mod hash;
 mod people;
+mod proof;
 mod rows;
 mod table;
 mod users;
@@ -20,7 +23,6 @@ use super::settings::{DaemonSettings, LogUsers, Network, OnStop, Proxy, Settings
 use super::source::{FileIx, Sources};
 use crate::keeper::{OnRemove, Plan};
 
-pub(super) use apps::APP_PLACEHOLDER;
 use table::Used;
 
 /// How many problems of a kind that may be as many as the rows of a CSV file are listed; the others are counted.
@@ -46,7 +48,8 @@ pub(super) fn admit(
     let main = contents.first()?;
     let daemon = daemon(main, sources);
     let network = network(main, sources);
-    let apps = apps::admit(contents, sources, complete, environment, problems);
+    let around = apps::Around { sources, state_dir: &daemon.state_dir, complete, environment };
+    let apps = apps::admit(contents, &around, problems);
     let users = users::admit(contents, sources, &apps, complete, problems);
     if let Some(environment) = environment.filter(|environment| environment.looked_into) {
         check::environment(main, &network, &apps, environment, problems);

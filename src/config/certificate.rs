@@ -207,4 +207,4 @@ fn subject(certificate: &X509Certificate<'_>) -> Box<str> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

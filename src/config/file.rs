@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jiff::civil::Date;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -59,6 +60,8 @@ pub(super) struct AppKeys {
     pub(super) client_id: Key<Guid>,
     pub(super) cloud: Key<Cloud>,
     pub(super) credential: Key<Way>,
+    pub(super) secret_expires: Key<Date>,
+    pub(super) cae: Key<bool>,
     pub(super) quota: Key<Quota>,
 }
 
@@ -110,13 +113,13 @@ const DEFAULTS: Schema = Schema {
 };
 const APP_DEFAULTS: Schema = Schema {
     what: "[defaults.app]",
-    keys: &["tenant", "client_id", "cloud", "credential", "quota"],
+    keys: &["tenant", "client_id", "cloud", "credential", "secret_expires", "cae", "quota"],
     later: &[],
     special: &[],
 };
 const APP: Schema = Schema {
     what: "[[app]]",
-    keys: &["name", "tenant", "client_id", "cloud", "credential", "quota"],
+    keys: &["name", "tenant", "client_id", "cloud", "credential", "secret_expires", "cae", "quota"],
     later: &[],
     special: &[],
 };
@@ -261,6 +264,8 @@ impl AppKeys {
         self.client_id.doubt();
         self.cloud.doubt();
         self.credential.doubt();
+        self.secret_expires.doubt();
+        self.cae.doubt();
         self.quota.doubt();
     }
 
@@ -278,6 +283,8 @@ impl AppKeys {
             }),
             cloud: reader.key(table, "cloud", cloud),
             credential: reader.key(table, "credential", Way::read),
+            secret_expires: reader.key(table, "secret_expires", words::date),
+            cae: reader.key(table, "cae", words::boolean),
             quota: reader.key(table, "quota", quota),
         }
     }

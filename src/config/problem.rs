@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::source::{Place, Sources};
 
-pub(super) use redact::{looks_like_secret, may_be_secret, names_secret, shown, shown_path};
+pub(super) use redact::{holds_secret, is_plain, may_be_secret, names_secret, shown, shown_path};
 
 /// All that was found in one config, with the texts that it is shown in.
 pub struct Problems {
@@ -168,21 +168,27 @@ pub(super) enum Code {
     WhichApp,
     LaneTwice,
     AppNameTwice,
+    SignedInUsers,
     Endpoint,
     NoPresenceInChina,
     InlineSecret,
     CredentialShape,
-    SecretUnusable,
+    CredentialUnusable,
     CaFile,
     MatchesNothing,
     NotRead,
-    SecretExposed,
+    CredentialExposed,
     Unfunded,
     NearQuota,
     NoState,
     AmbiguousAlias,
     NoUser,
-    SecretNotHere,
+    NoEffect,
+    CredentialEnds,
+    NotInForce,
+    OtherAuthority,
+    CredentialNotHere,
+    NotSignedIn,
 }
 
 impl Code {
@@ -211,21 +217,27 @@ impl Code {
             Self::WhichApp => "E023",
             Self::LaneTwice => "E024",
             Self::AppNameTwice => "E025",
+            Self::SignedInUsers => "E026",
             Self::Endpoint => "E030",
             Self::NoPresenceInChina => "E032",
             Self::InlineSecret => "E040",
             Self::CredentialShape => "E041",
-            Self::SecretUnusable => "E042",
+            Self::CredentialUnusable => "E042",
             Self::CaFile => "E043",
             Self::MatchesNothing => "W001",
             Self::NotRead => "W002",
-            Self::SecretExposed => "W003",
+            Self::CredentialExposed => "W003",
             Self::Unfunded => "W004",
             Self::NearQuota => "W005",
             Self::NoState => "W006",
             Self::AmbiguousAlias => "W007",
             Self::NoUser => "W008",
-            Self::SecretNotHere => "N001",
+            Self::NoEffect => "W009",
+            Self::CredentialEnds => "W010",
+            Self::NotInForce => "W011",
+            Self::OtherAuthority => "W012",
+            Self::CredentialNotHere => "N001",
+            Self::NotSignedIn => "N002",
         }
     }
 
@@ -241,7 +253,7 @@ impl Code {
 #[cfg(test)]
 impl Code {
     /// All of them, in order.
-    pub(super) const ALL: [Self; Self::SecretNotHere as usize + 1] = [
+    pub(super) const ALL: [Self; Self::NotSignedIn as usize + 1] = [
         Self::Syntax,
         Self::UnknownKey,
         Self::WrongType,
@@ -264,20 +276,26 @@ impl Code {
         Self::WhichApp,
         Self::LaneTwice,
         Self::AppNameTwice,
+        Self::SignedInUsers,
         Self::Endpoint,
         Self::NoPresenceInChina,
         Self::InlineSecret,
         Self::CredentialShape,
-        Self::SecretUnusable,
+        Self::CredentialUnusable,
         Self::CaFile,
         Self::MatchesNothing,
         Self::NotRead,
-        Self::SecretExposed,
+        Self::CredentialExposed,
         Self::Unfunded,
         Self::NearQuota,
         Self::NoState,
         Self::AmbiguousAlias,
         Self::NoUser,
-        Self::SecretNotHere,
+        Self::NoEffect,
+        Self::CredentialEnds,
+        Self::NotInForce,
+        Self::OtherAuthority,
+        Self::CredentialNotHere,
+        Self::NotSignedIn,
     ];
 }

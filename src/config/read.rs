@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::credential::inline_secret;
-use super::problem::{Code, Problem, names_secret, shown};
+use super::problem::{Code, Problem, is_plain, names_secret, shown};
 use super::source::{FileIx, Place, Placed};
 
 /// What a key was found to hold.
@@ -100,7 +100,9 @@ impl<'p> Reader<'p> {
                 continue;
             }
             let near = did_you_mean(name, schema.keys);
-            if names_secret(name) && !near.is_some_and(|near| near.contains("secret")) {
+            // `secret` is not meant for `secret_expires`.
+            let slip = |near: &str| is_plain(near) && near.ends_with("_expires") == name.contains("expir");
+            if names_secret(name) && !near.is_some_and(slip) {
                 self.misspelt.insert(key.span().start, "credential");
                 self.push(inline_secret(at));
                 continue;

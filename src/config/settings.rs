@@ -1,7 +1,7 @@
 //! What the config says once it is admitted: valid by construction.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,20 @@ pub struct Settings {
     pub people: HashMap<UserId, Person>,
     /// Of the effective config: the same for files that mean the same. Seven hexadecimal digits are shown.
     pub hash: ConfigHash,
+}
+
+impl Settings {
+    /// Puts another state directory in the place of that of the config, with what is kept in it.
+    pub fn keep_in(&mut self, state_dir: &Path) {
+        for app in &mut self.apps {
+            if let Credential::SignedIn(path) = &mut app.credential
+                && let Ok(within) = path.strip_prefix(&self.daemon.state_dir)
+            {
+                *path = state_dir.join(within);
+            }
+        }
+        self.daemon.state_dir = state_dir.to_owned();
+    }
 }
 
 /// `[daemon]`.
@@ -207,7 +221,7 @@ pub fn is_loopback(url: &Url) -> bool {
 }
 
 /// How an app proves who it is. Never holds a secret, only where it is. Files are read at each token request.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Credential {
     /// A client secret in a file.
     SecretFile(PathBuf),
@@ -224,7 +238,7 @@ pub enum Credential {
 }
 
 /// Where a certificate and its private key are, in PEM.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct CertificateFiles {
     /// The certificate, first in its file; what follows, a chain for instance, is not looked at.
     pub certificate: PathBuf,
@@ -233,7 +247,7 @@ pub struct CertificateFiles {
 }
 
 /// Which of a host's managed identities.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Identity {
     /// The one that is the host's own.
     SystemAssigned,

@@ -1,5 +1,6 @@
 //! The room as a whole, through its door.
 
+mod credentials;
 mod environment;
 mod gallery;
 mod meaning;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use toml::Spanned;
 use toml::de::DeValue;
@@ -15,6 +16,9 @@ use crate::keeper::Expiration;
 use crate::keeper::id::Guid;
 
 type Value<'i> = Spanned<DeValue<'i>>;
+
+/// What stands for an app's name in a path or the name of a variable.
+pub(super) const APP_PLACEHOLDER: &str = "{app}";
 
 /// The longest name, alias or environment variable, in characters.
 const NAME_CHARS_MAX: usize = 256;
@@ -94,6 +98,39 @@ fn signed_duration(reader: &mut Reader<'_>, text: Placed<&str>) -> Option<Signed
         reader.push(problem.label("cannot be read").help(DURATION_HELP));
     }
     read.ok()
+}
+
+/// A day; TOML has dates, without quotes.
+pub(super) fn date(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Date> {
+    const HELP: &str = "write the day alone and without quotes, year first: 2027-03-01";
+    let written = value.get_ref().as_datetime().filter(|when| when.time.is_none() && when.offset.is_none());
+    let Some(date) = written.and_then(|when| when.date) else {
+        if value.get_ref().is_datetime() {
+            let problem =
+                Problem::new(Code::Malformed, reader.place(value), "a day is needed, without a time");
+            reader.push(problem.help(HELP));
+        } else {
+            reader.wrong_type(value, "a date", Some(HELP));
+        }
+        return None;
+    };
+    let parts = (i16::try_from(date.year), i8::try_from(date.month), i8::try_from(date.day));
+    let (Ok(year), Ok(month), Ok(day)) = parts else { return None };
+    let date = Date::new(year, month, day);
+    if date.is_err() {
+        let problem = Problem::new(Code::Malformed, reader.place(value), "there is no such day");
+        reader.push(problem.help(HELP));
+    }
+    date.ok()
+}
+
+/// `true` or `false`.
+pub(super) fn boolean(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<bool> {
+    let given = value.get_ref().as_bool();
+    if given.is_none() {
+        reader.wrong_type(value, "true or false", Some("without quotes"));
+    }
+    given
 }
 
 /// Who is funded first.

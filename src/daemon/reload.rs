@@ -1,7 +1,7 @@
 //! From the file to what the driver carries out: read, checked, compared. It blocks, so it runs on a thread of its
 //! own; nothing in force is touched.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::lanes::{Ways, new_ways};
@@ -82,10 +82,7 @@ impl ConfigFile {
     pub fn load(&self) -> Result<Loaded, Problems> {
         let mut loaded = config::load(&self.path, Look::Everything { at: None })?;
         if let Some(state_dir) = &self.state_dir {
-            loaded.settings.daemon.state_dir.clone_from(state_dir);
-            for app in &mut loaded.settings.apps {
-                keep_sign_in_at(state_dir, app);
-            }
+            loaded.settings.keep_in(state_dir);
         }
         Ok(loaded)
     }
@@ -118,14 +115,6 @@ impl ConfigFile {
             let why = format!("app {}: with --speed, Graph and login must be on loopback", app.name);
             Err(Refused::because(why))
         })
-    }
-}
-
-/// Where a sign-in is kept goes with the state directory.
-fn keep_sign_in_at(state_dir: &Path, app: &mut App) {
-    if let Credential::SignedIn(path) = &mut app.credential {
-        let file = path.file_name().unwrap_or_default();
-        *path = state_dir.join("login").join(file);
     }
 }
 

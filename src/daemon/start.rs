@@ -134,7 +134,7 @@ fn stand_in(problems: Problems, file: &ConfigFile) -> Result<(Loaded, StateDir, 
     match load_accepted(&state.accepted(), file.path.as_path(), wishes.known || file.state_dir.is_some()) {
         Err(why) => refused(problems, why),
         Ok((mut loaded, Accepted { at, .. })) => {
-            loaded.settings.daemon.state_dir = path;
+            loaded.settings.keep_in(&path);
             let at = Timestamp::try_from(at).map_or_else(|_| "?".to_owned(), |at| format!("{at:.0}"));
             let hash = loaded.settings.hash;
             logging::running_on_last_good(hash, &at, problems.errors(), &problems.first_line());

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::path::Path;
 use std::sync::Arc;
 
+use super::azure::{self, Azure};
 use crate::config::credential::Way;
 use crate::config::environment::Environment;
 use crate::config::file::{AppEntry, AppKeys, Contents};
@@ -11,11 +13,8 @@ use crate::config::problem::{Code, Problem};
 use crate::config::read::Key;
 use crate::config::settings::{App, Cloud, Credential};
 use crate::config::source::{Place, Placed, Sources};
-use crate::keeper::id::LaneKey;
+use crate::keeper::id::{ClientId, LaneKey, TenantId};
 use crate::keeper::{LaneHead, LanePlan, Quota, SessionPlan};
-
-/// What stands for the app's name in a path or the name of a variable.
-pub(in crate::config) const APP_PLACEHOLDER: &str = "{app}";
 
 /// All `[[app]]`.
 pub(super) struct Apps {
@@ -34,7 +33,9 @@ pub(super) struct AppIx(pub(super) usize);
 pub(super) struct AdmittedApp {
     pub(super) app: App,
     /// Its credential as it is written, with the app's name in it.
-    pub(super) written: Placed<Box<str>>,
+    pub(super) way: Way,
+    /// Where the end of its client secret is written.
+    pub(super) expires_at: Option<Place>,
 }
 
 impl Apps {
@@ -51,6 +52,11 @@ impl Apps {
     /// Whether a name that is not among them may be one that could not be read.
     pub(super) fn nameless(&self) -> bool {
         self.nameless
+    }
+
+    /// The app, where it has no problems.
+    pub(super) fn get(&self, index: AppIx) -> Option<&AdmittedApp> {
+        self.entries[index.0].1.as_ref()
     }
 
     pub(super) fn count(&self) -> usize {
@@ -90,17 +96,22 @@ impl Apps {
     }
 }
 
-pub(super) fn admit(
-    contents: &[Contents],
-    sources: &Sources,
-    complete: bool,
-    environment: Option<&Environment<'_>>,
-    problems: &mut Vec<Problem>,
-) -> Apps {
+/// What apps are admitted with, besides what is written.
+pub(super) struct Around<'a> {
+    pub(super) sources: &'a Sources,
+    pub(super) state_dir: &'a Path,
+    /// Nothing was lost, so what is missing is really missing.
+    pub(super) complete: bool,
+    pub(super) environment: Option<&'a Environment<'a>>,
+}
+
+pub(super) fn admit(contents: &[Contents], around: &Around<'_>, problems: &mut Vec<Problem>) -> Apps {
     let mut apps = Apps { entries: Vec::new(), by_name: HashMap::new(), nameless: false };
     let mut named: HashMap<&str, Place> = HashMap::new();
     let mut lanes: HashMap<LaneKey, (Place, Arc<str>)> = HashMap::new();
     let main = contents.first().map(|main| &main.app_defaults);
+    let count = contents.iter().map(|file| file.apps.len()).sum();
+    let azure = around.environment.map(|environment| Azure { environment, apps: count });
     for file in contents {
         for entry in &file.apps {
             let defaults = [&file.app_defaults, main.unwrap_or(&file.app_defaults)];
@@ -115,7 +126,7 @@ pub(super) fn admit(
                 },
                 None => apps.nameless = true,
             }
-            let admitted = one(entry, defaults, sources, environment, problems);
+            let admitted = one(entry, defaults, around, azure.as_ref(), problems);
             if let Some(admitted) = &admitted {
                 match lanes.entry(admitted.app.lane()) {
                     Entry::Occupied(first) => {
@@ -130,8 +141,8 @@ pub(super) fn admit(
             apps.entries.push((entry.at, admitted));
         }
     }
-    if apps.entries.is_empty() && complete {
-        let main = sources.main().path().to_owned();
+    if apps.entries.is_empty() && around.complete {
+        let main = around.sources.main().path().to_owned();
         let problem = Problem::new(Code::NoApp, main, "there is no app: nothing can be set without one");
         problems.push(problem.help("add an [[app]] with name, tenant, client_id and credential"));
     }
@@ -142,28 +153,15 @@ pub(super) fn admit(
 fn one(
     entry: &AppEntry,
     defaults: [&AppKeys; 2],
-    sources: &Sources,
-    environment: Option<&Environment<'_>>,
+    around: &Around<'_>,
+    azure: Option<&Azure<'_>>,
     problems: &mut Vec<Problem>,
 ) -> Option<AdmittedApp> {
     if entry.name.is_absent() {
         let problem = Problem::new(Code::MissingKey, entry.at, "this app has no `name`");
         problems.push(problem.help("every app needs a name of its own"));
     }
-    let tenant = inherit(entry, defaults, |keys| &keys.tenant);
-    let client_id = inherit(entry, defaults, |keys| &keys.client_id);
-    let credential = inherit(entry, defaults, |keys| &keys.credential);
-    let needed = [
-        ("`tenant`", tenant.is_absent()),
-        ("`client_id`", client_id.is_absent()),
-        ("`credential`", credential.is_absent()),
-    ];
-    let missing: Vec<&str> = needed.iter().filter(|(_, absent)| *absent).map(|(name, _)| *name).collect();
-    if !missing.is_empty() {
-        let message = format!("this app has no {}", missing.join(", no "));
-        let problem = Problem::new(Code::MissingKey, entry.at, message);
-        problems.push(problem.help("write it here, or in [defaults.app] for all apps"));
-    }
+    let identity = identity(entry, defaults, azure, problems);
     let cloud = match inherit(entry, defaults, |keys| &keys.cloud) {
         Key::Absent => Cloud::named("global"),
         key => key.value().cloned(),
@@ -172,19 +170,101 @@ fn one(
         Key::Absent => Some(Quota::PRESENCE),
         key => key.value().copied(),
     };
+    let (secret_expires, cae) =
+        (inherit(entry, defaults, |keys| &keys.secret_expires), inherit(entry, defaults, |keys| &keys.cae));
     let name: Arc<str> = entry.name.value()?.as_ref().into();
-    let (credential, written) = name_in(credential.value()?, &name, sources, environment);
+    let Identity { tenant, client_id, way } = identity?;
+    let way = way.with_app(&name);
+    let credential = way.credential(&name, around);
+    without_effect(&entry.keys, &credential, problems);
+    let expires = secret_expires.given().filter(|_| has_secret(&credential));
+    let cae = cae.value().copied().unwrap_or(false) && !is_managed(&credential);
     let app = App {
         name,
-        tenant: *tenant.value()?,
-        client_id: *client_id.value()?,
+        tenant,
+        client_id,
         cloud: cloud?,
         credential,
-        secret_expires: None,
-        cae: false,
+        secret_expires: expires.map(|expires| expires.value),
+        cae,
         quota: quota?,
     };
-    Some(AdmittedApp { app, written })
+    if let Some(azure) = azure {
+        problems.extend(azure.other_authority(&app, entry.at));
+    }
+    Some(AdmittedApp { app, way, expires_at: expires.map(|expires| expires.at) })
+}
+
+/// Who an app is, and how it proves it.
+struct Identity {
+    tenant: TenantId,
+    client_id: ClientId,
+    way: Way,
+}
+
+/// What every app needs, from the config or, for an only app, from Azure's variables; says what is missing.
+fn identity(
+    entry: &AppEntry,
+    defaults: [&AppKeys; 2],
+    azure: Option<&Azure<'_>>,
+    problems: &mut Vec<Problem>,
+) -> Option<Identity> {
+    let mut tenant = inherit(entry, defaults, |keys| &keys.tenant).clone();
+    let mut client_id = inherit(entry, defaults, |keys| &keys.client_id).clone();
+    let mut credential = inherit(entry, defaults, |keys| &keys.credential).clone();
+    if let Some(azure) = azure.filter(|azure| azure.apps == 1) {
+        azure.fill_in(entry.at, &mut tenant, &mut client_id, &mut credential, problems);
+    }
+    let needed = [
+        ("`tenant`", tenant.is_absent(), azure::TENANT),
+        ("`client_id`", client_id.is_absent(), azure::CLIENT),
+        ("`credential`", credential.is_absent(), azure::TOKEN_FILE),
+    ];
+    let missing: Vec<_> = needed.iter().filter(|(_, absent, _)| *absent).collect();
+    if !missing.is_empty() {
+        let names: Vec<&str> = missing.iter().map(|(name, ..)| *name).collect();
+        let message = format!("this app has no {}", names.join(", no "));
+        let problem = Problem::new(Code::MissingKey, entry.at, message);
+        let problem = problem.help("write it here, or in [defaults.app] for all apps");
+        let set: Vec<&str> = missing.iter().map(|(.., variable)| *variable).collect();
+        problems.push(match azure.and_then(|azure| azure.unheeded(&set)) {
+            Some(why) => problem.help(why),
+            None => problem,
+        });
+    }
+    Some(Identity {
+        tenant: *tenant.value()?,
+        client_id: *client_id.value()?,
+        way: credential.value()?.clone(),
+    })
+}
+
+/// Says which of the app's own keys do nothing with its credential. What it inherits may be meant for others.
+fn without_effect(own: &AppKeys, credential: &Credential, problems: &mut Vec<Problem>) {
+    if let Some(expires) = own.secret_expires.given().filter(|_| !has_secret(credential)) {
+        let message = "secret_expires does nothing here: this app has no client secret";
+        let problem = Problem::new(Code::NoEffect, expires.at, message).label("take it out");
+        problems.push(match credential {
+            Credential::Certificate(_) => {
+                problem.help("when a certificate ends is read from the certificate")
+            }
+            _ => problem,
+        });
+    }
+    if let Some(cae) = own.cae.given().filter(|cae| cae.value && is_managed(credential)) {
+        let message =
+            "cae does nothing here: managed identities take no part in continuous access evaluation";
+        problems.push(Problem::new(Code::NoEffect, cae.at, message).label("take it out"));
+    }
+}
+
+fn has_secret(credential: &Credential) -> bool {
+    matches!(credential, Credential::SecretFile(_) | Credential::SecretEnv(_))
+}
+
+/// Source: the page "Continuous access evaluation for workload identities", which leaves managed identities out.
+fn is_managed(credential: &Credential) -> bool {
+    matches!(credential, Credential::ManagedIdentity(_))
 }
 
 /// The app's own key, or else that of its file's `[defaults.app]`, or else that of the main file's.
@@ -194,34 +274,6 @@ fn inherit<'k, T>(
     key: fn(&AppKeys) -> &Key<T>,
 ) -> &'k Key<T> {
     key(&entry.keys).or(key(defaults[0])).or(key(defaults[1]))
-}
-
-/// A credential with the app's name put in, and what was written with it put in.
-fn name_in(
-    way: &Way,
-    app: &str,
-    sources: &Sources,
-    environment: Option<&Environment<'_>>,
-) -> (Credential, Placed<Box<str>>) {
-    let put_in = |text: &Placed<Box<str>>| Placed {
-        value: text.value.replace(APP_PLACEHOLDER, app).into(),
-        at: text.at,
-    };
-    match way {
-        Way::SecretEnv(name) => {
-            let written: Placed<Box<str>> = put_in(name);
-            (Credential::SecretEnv(written.value.to_string()), written)
-        }
-        Way::SecretFile(path) => {
-            let written: Placed<Box<str>> = put_in(path);
-            let directory = sources.get(path.at.file).directory();
-            let path = match environment {
-                Some(environment) => environment.find(directory, &written.value),
-                None => directory.join(written.value.as_ref()),
-            };
-            (Credential::SecretFile(path), written)
-        }
-    }
 }
 
 fn name_twice(name: &Placed<Box<str>>, first: Place) -> Problem {

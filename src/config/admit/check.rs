@@ -1,18 +1,17 @@
-//! What is looked at outside the files: secrets and certificates. And whether the plan fits.
+//! What is looked at outside the files: credentials and certificate authorities. And whether the plan fits.
 
-use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 
-use super::apps::{AdmittedApp, Apps};
-use crate::config::environment::{Environment, is_bare};
+use super::apps::Apps;
+use super::proof;
+use crate::config::environment::Environment;
 use crate::config::file::Contents;
 use crate::config::problem::{Code, Problem, shown_path};
-use crate::config::secret::{self, SecretError};
-use crate::config::settings::{Credential, Network};
+use crate::config::settings::Network;
 use crate::config::source::open_regular;
 use crate::keeper::Plan;
 use crate::keeper::forecast::{LaneForecast, forecast};
@@ -28,17 +27,7 @@ pub(super) fn environment(
     environment: &Environment<'_>,
     problems: &mut Vec<Problem>,
 ) {
-    let mut seen = HashSet::new();
-    for app in apps.admitted() {
-        let credential = match &app.app.credential {
-            Credential::SecretFile(path) => path.to_string_lossy().into_owned(),
-            Credential::SecretEnv(name) => format!("${name}"),
-            _ => continue,
-        };
-        if seen.insert(credential) {
-            problems.extend(secret(app, environment));
-        }
-    }
+    proof::check(apps, environment, problems);
     if let (Some(path), Some(written)) = (&network.ca_file, main.network.ca_file.given())
         && let Err(why) = certificates(path)
     {
@@ -46,63 +35,6 @@ pub(super) fn environment(
         problems.push(
             Problem::new(Code::CaFile, written.at, message).help("a PEM file of CA certificates is needed"),
         );
-    }
-}
-
-fn secret(app: &AdmittedApp, environment: &Environment<'_>) -> Option<Problem> {
-    let at = app.written.at;
-    let elsewhere = !environment.in_unit();
-    let error = match &app.app.credential {
-        Credential::SecretFile(path) => match secret::read_file(path) {
-            Ok(file) => {
-                let why = file.access.exposure()?;
-                let message = format!("the secret {} is not well kept: {why}", secret::named(path));
-                let problem = Problem::new(Code::SecretExposed, at, message);
-                return Some(problem.help("chmod 0400, owned by root or by the daemon's user"));
-            }
-            Err(error) => error,
-        },
-        Credential::SecretEnv(name) => match (environment.var)(name) {
-            Some(value) => secret::from_bytes(value.into_encoded_bytes()).err()?,
-            None => SecretError::NotSet(name.clone()),
-        },
-        _ => return None,
-    };
-    let bare = is_bare(&app.written.value);
-    let (why, help) = match error {
-        SecretError::Missing(_) if elsewhere && bare => (
-            "$CREDENTIALS_DIRECTORY is not set here, nor is it beside this file",
-            "in the service, systemd's LoadCredential= provides it; without systemd, put it beside this file",
-        ),
-        SecretError::Forbidden(_) if elsewhere && bare => (
-            "this user may not read it",
-            "in the service, systemd's LoadCredential= provides it; without, the daemon's user must be able to",
-        ),
-        SecretError::NotSet(_) if elsewhere => {
-            ("the variable is not set here", "it must be set in the service's environment")
-        }
-        error => {
-            let problem = Problem::new(Code::SecretUnusable, at, error.to_string());
-            return Some(problem.help(advice(&error)));
-        }
-    };
-    let name = secret::named(Path::new(app.written.value.as_ref()));
-    let message = format!("the secret {name} is not checked: {why}");
-    Some(Problem::new(Code::SecretNotHere, at, message).help(help))
-}
-
-/// What would be right.
-fn advice(error: &SecretError) -> &'static str {
-    match error {
-        SecretError::Missing(_) => "create it, or check with --no-environment where there are no secrets",
-        SecretError::Forbidden(_) => "run the check as the daemon's user, or with --no-environment",
-        SecretError::NotSet(_) => "set it in the service's environment",
-        SecretError::Unreadable { .. } => "it must be a regular file",
-        SecretError::Empty
-        | SecretError::TooLarge
-        | SecretError::NotOneWord
-        | SecretError::NotAToken(_)
-        | SecretError::NoSecret => "write the value of the client secret into it, and nothing else",
     }
 }
 

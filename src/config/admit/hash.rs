@@ -7,17 +7,18 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::apps::Apps;
+use crate::config::credential::Way;
 use crate::config::environment::is_bare;
 use crate::config::file::Contents;
 use crate::config::settings::{
-    ConfigHash, Credential, DaemonSettings, LogUsers, Network, OnStop, Person, Proxy, StartWith,
+    ConfigHash, DaemonSettings, Identity, LogUsers, Network, OnStop, Person, Proxy, StartWith,
 };
 use crate::config::source::{Placed, Sources};
 use crate::keeper::id::UserId;
 use crate::keeper::{OnRemove, Plan};
 
 /// Begins every hash. A change of what is hashed, or how, gives it another number.
-const FORMAT: &str = "presenced config 1";
+const FORMAT: &str = "presenced config 2";
 
 /// What the files say besides apps and sessions.
 pub(super) struct Written<'a> {
@@ -110,25 +111,47 @@ impl Canon {
             self.bytes(app.client_id.as_bytes());
             self.text(app.cloud.graph.as_str());
             self.text(app.cloud.login.as_str());
-            match &app.credential {
-                Credential::SecretFile(_) => {
-                    self.text(if is_bare(&admitted.written.value) {
-                        "secret_file, bare"
-                    } else {
-                        "secret_file"
-                    });
-                    self.text(&secret_path(&admitted.written, sources));
-                }
-                Credential::SecretEnv(name) => {
-                    self.text("secret_env");
-                    self.text(name);
-                }
-                _ => {}
-            }
+            self.way(&admitted.way, sources);
+            self.text(&app.secret_expires.map(|day| day.to_string()).unwrap_or_default());
+            self.number(app.cae.into());
             self.number(app.quota.requests.into());
             self.number(app.quota.per.as_secs());
             self.number(app.quota.per.subsec_nanos().into());
         }
+    }
+
+    /// What a signed-in user's file is called follows from the app's name and `state_dir`.
+    fn way(&mut self, way: &Way, sources: &Sources) {
+        match way {
+            Way::SecretFile(path) => self.file("secret_file", path, sources),
+            Way::SecretEnv(name) => {
+                self.text("secret_env");
+                self.text(&name.value);
+            }
+            Way::Certificate { certificate, key } => {
+                self.file("certificate_file", certificate, sources);
+                match key {
+                    Some(key) => self.file("key_file", key, sources),
+                    None => self.text("no key_file"),
+                }
+            }
+            Way::FederatedTokenFile(path) => self.file("federated_token_file", path, sources),
+            Way::ManagedIdentity(identity) => {
+                self.text("managed_identity");
+                self.text(&match identity.value {
+                    Identity::SystemAssigned => "true".to_owned(),
+                    Identity::UserAssigned(client_id) => client_id.to_string(),
+                });
+            }
+            Way::SignedIn(_) => self.text("delegated"),
+        }
+    }
+
+    /// A file that systemd may provide is another than one of the same name that it may not.
+    fn file(&mut self, key: &str, path: &Placed<Box<str>>, sources: &Sources) {
+        self.text(key);
+        self.text(if is_bare(&path.value) { "bare" } else { "path" });
+        self.text(&from_main(path, sources));
     }
 
     fn sessions(&mut self, plan: &Plan) {
@@ -145,11 +168,11 @@ impl Canon {
     }
 }
 
-/// A secret's path as seen from the main file's directory.
-fn secret_path(written: &Placed<Box<str>>, sources: &Sources) -> String {
+/// A path as seen from the main file's directory.
+fn from_main(written: &Placed<Box<str>>, sources: &Sources) -> String {
     let directory = sources.get(written.at.file).directory();
-    let from_main = directory.strip_prefix(sources.main().directory()).unwrap_or(directory);
-    normal(&from_main.join(written.value.as_ref()))
+    let below = directory.strip_prefix(sources.main().directory()).unwrap_or(directory);
+    normal(&below.join(written.value.as_ref()))
 }
 
 /// Without `.` and doubled slashes.

@@ -8,6 +8,7 @@ use super::apps::{AppIx, Apps};
 use super::people::People;
 use super::rows;
 use super::table::Used;
+use crate::config::credential::Way;
 use crate::config::file::Contents;
 use crate::config::problem::{Code, Problem, Severity, shown};
 use crate::config::read::{Key, did_you_mean};
@@ -16,6 +17,9 @@ use crate::config::source::{FileIx, Place, Placed, Sources};
 use crate::config::stated::Stated;
 use crate::keeper::SessionPlan;
 use crate::keeper::id::UserId;
+
+/// How many of too many users are shown.
+const SHOWN_MAX: usize = 3;
 
 /// All users, of `[[user]]` and of `[[users_from]]`.
 pub(super) struct Users<'c> {
@@ -68,6 +72,7 @@ pub(super) fn admit<'c>(
     }
     users.used = rows::admit(contents, sources, apps, complete, &mut users, problems);
     users.twice(problems);
+    users.signed_in(apps, problems);
     let sound = !problems.iter().any(|problem| problem.code.severity() == Severity::Error);
     if sound && users.sessions.iter().all(Vec::is_empty) {
         let main = sources.main().path().to_owned();
@@ -83,6 +88,37 @@ impl Users<'_> {
     pub(super) fn add(&mut self, app: AppIx, at: Place, session: SessionPlan) {
         self.sessions[app.0].push(session);
         self.places[app.0].push(at);
+    }
+
+    /// Says which apps act for one user, who signed in, and have several.
+    fn signed_in(&self, apps: &Apps, problems: &mut Vec<Problem>) {
+        for (index, (sessions, places)) in (0..).map(AppIx).zip(self.sessions.iter().zip(&self.places)) {
+            let Some(app) = apps.get(index) else { continue };
+            let Way::SignedIn(at) = &app.way else { continue };
+            let mut users: Vec<(UserId, Place)> =
+                sessions.iter().map(|s| s.user).zip(places.iter().copied()).collect();
+            users.sort_unstable();
+            users.dedup_by_key(|(user, _)| *user);
+            if users.len() < 2 {
+                continue;
+            }
+            users.sort_unstable_by_key(|(_, place)| *place);
+            let message = format!(
+                "app `{}` acts for the one user who signs in for it, and has {} users",
+                app.app.name,
+                users.len()
+            );
+            let problem = Problem::new(Code::SignedInUsers, *at, message).label("for one user");
+            let problem = users
+                .iter()
+                .take(SHOWN_MAX)
+                .fold(problem, |problem, (_, place)| problem.also(*place, "a user of it"));
+            problems.push(
+                problem
+                    .help("keep the one who signs in; Graph takes no other for a delegated token")
+                    .help("an app for many users proves itself by a secret, a certificate or an identity"),
+            );
+        }
     }
 
     /// Says who comes twice in one app.

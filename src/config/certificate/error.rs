@@ -103,6 +103,30 @@ impl CertificateError {
         }
     }
 
+    /// Which file is to blame.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Missing(path)
+            | Self::Forbidden(path)
+            | Self::Unreadable { path, .. }
+            | Self::TooLarge(path)
+            | Self::Pfx(path)
+            | Self::Der(path)
+            | Self::NotPem(path)
+            | Self::NoCertificate(path)
+            | Self::CertificateBroken(path)
+            | Self::Kind { path, .. }
+            | Self::TooShort { path, .. }
+            | Self::NoKey(path)
+            | Self::TwoKeys(path)
+            | Self::KeyInBoth { key: path, .. }
+            | Self::KeyEncrypted(path)
+            | Self::KeyUnusable(path)
+            | Self::AnotherKey(path) => path,
+        }
+    }
+
     /// What to do.
     #[must_use]
     pub fn advice(&self) -> String {

@@ -13,6 +13,10 @@ const COVER: u8 = b'*';
 /// What is shorter is no client secret of Entra ID: they have about 40 characters.
 const SECRET_LEAST: usize = 30;
 
+/// A run as mixed as only a random string is, and as long as this, is part of a key or a token. File names and ids are
+/// shorter, hashes have no capitals.
+const RANDOM_LEAST: usize = 60;
+
 /// A text with every part covered that may be a secret, as long as it was.
 pub(super) fn redacted(text: &str) -> Cow<'_, str> {
     let mut covered = Vec::new();
@@ -58,16 +62,24 @@ fn escaped(char: char) -> impl Iterator<Item = char> {
 /// Whether this looks like a client secret as Entra ID makes them: about 40 characters with `Q~` after the fourth.
 ///
 /// Source: Microsoft's published pattern for scanners of leaked secrets.
-pub(in crate::config) fn looks_like_secret(text: &str) -> bool {
+fn looks_like_secret(text: &str) -> bool {
     text.len() >= SECRET_LEAST && text.get(4..6) == Some("Q~") && text.bytes().all(is_secret_byte)
+}
+
+/// Whether a text holds what may be a secret, a private key or a token.
+pub(in crate::config) fn holds_secret(text: &str) -> bool {
+    matches!(redacted_rows(text), Cow::Owned(_))
 }
 
 /// Whether this may be a secret in the place of a name: no path, no extension, and as mixed as only a random string is.
 pub(in crate::config) fn may_be_secret(name: &str) -> bool {
     const SHORTEST: usize = 16;
-    let has = |kind: fn(&char) -> bool| name.chars().any(|c| kind(&c));
-    let random = has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase) && has(char::is_ascii_digit);
-    looks_like_secret(name) || name.len() >= SHORTEST && random && !name.contains(['/', '.'])
+    looks_like_secret(name) || name.len() >= SHORTEST && is_mixed(name) && !name.contains(['/', '.'])
+}
+
+fn is_mixed(text: &str) -> bool {
+    let has = |kind: fn(&u8) -> bool| text.bytes().any(|b| kind(&b));
+    has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit)
 }
 
 fn is_secret_byte(byte: u8) -> bool {
@@ -78,26 +90,26 @@ fn is_secret_byte(byte: u8) -> bool {
 fn is_secret_key(key: &str) -> bool {
     let key = key.trim().trim_matches(['"', '\'']).to_lowercase();
     let like = |word| key.contains(word) || strsim::jaro_winkler(&key, word) > 0.85;
-    names_secret(&key) || !names_file(&key) && (like("secret") || like("credential"))
+    names_secret(&key) || !is_plain(&key) && (like("secret") || like("credential"))
 }
 
 /// Whether a key of this name says that it holds a secret.
 pub(in crate::config) fn names_secret(key: &str) -> bool {
     let key = key.to_lowercase().replace('-', "_");
-    !names_file(&key)
+    !is_plain(&key)
         && ["secret", "passw", "token", "private", "api_key", "apikey"].iter().any(|word| key.contains(word))
 }
 
-/// Whether a key of this name says that it holds the name of a file or a variable.
-fn names_file(key: &str) -> bool {
-    key.ends_with("_file") || key.ends_with("_env")
+/// Whether a key of this name says that it holds no secret: the name of a file or a variable, a day, or which identity.
+pub(in crate::config) fn is_plain(key: &str) -> bool {
+    ["_file", "_env", "_expires"].iter().any(|end| key.ends_with(end))
+        || ["managed_identity", "delegated"].contains(&key)
 }
 
 fn table(table: &DeTable<'_>, in_secret: bool, covered: &mut Vec<Range<usize>>) {
     for (key, at) in table {
         let key = key.get_ref();
-        let named = names_file(key);
-        let secret = if named && (in_secret || key.starts_with("secret")) {
+        let secret = if is_plain(key) && (in_secret || key.starts_with("secret")) {
             at.get_ref().as_str().is_some_and(may_be_secret)
         } else {
             in_secret || is_secret_key(key)
@@ -152,7 +164,7 @@ fn broken(text: &str, covered: &mut Vec<Range<usize>>) {
 /// Where in a line a value begins that may be a secret: after `=` or `:`, or after the first word of a line that has
 /// lost them.
 fn value_in(line: &str, in_credential: bool) -> Option<usize> {
-    let secret = |key: &str| is_secret_key(key) || in_credential && !names_file(key);
+    let secret = |key: &str| is_secret_key(key) || in_credential && !is_plain(key);
     let separated = line.match_indices(['=', ':']).find(|(at, _)| {
         secret(line[..*at].rsplit(['{', ',', '.', '[', '=', ':']).next().unwrap_or_default().trim())
     });
@@ -178,7 +190,7 @@ fn string_end(text: &str, value: usize) -> usize {
         .map_or(value, |quotes| rest[3..].find(quotes).map_or(text.len(), |end| begin + 3 + end))
 }
 
-/// The credentials of URLs, and runs of characters that look like a client secret.
+/// The credentials of URLs, what stands in PEM, and runs of characters that look like a client secret or a token.
 fn anywhere(text: &str, covered: &mut Vec<Range<usize>>) {
     for (at, scheme) in text.match_indices("://") {
         let start = at + scheme.len();
@@ -187,9 +199,15 @@ fn anywhere(text: &str, covered: &mut Vec<Range<usize>>) {
             covered.push(start..start + end);
         }
     }
+    // Also in one line, with `\n` for its line breaks.
+    for (at, begin) in text.match_indices("-----BEGIN ") {
+        let body = at + begin.len();
+        covered.push(body..text[body..].find("-----END ").map_or(text.len(), |end| body + end));
+    }
     let mut at = 0;
     for run in text.split_inclusive(|c: char| !c.is_ascii() || !is_secret_byte(c as u8)) {
-        if run.len() >= SECRET_LEAST && run.contains("Q~") {
+        let secret = run.contains("Q~") || run.starts_with("eyJ") && run.contains('.');
+        if run.len() >= SECRET_LEAST && secret || run.len() >= RANDOM_LEAST && is_mixed(run) {
             covered.push(at..at + run.len());
         }
         at += run.len();
@@ -244,6 +262,10 @@ mod tests {
             "clientSecret = \"canary-Zk9Q\"",
             "ApiKey = \"canary-Zk9Q\"",
             "Credential.Client-Secret = \"canary-Zk9Q\"",
+            "credential = { certificate_file = \"\"\"\n-----BEGIN PRIVATE KEY-----\ncanary-Zk9Q\n\"\"\" }",
+            "name = \"-----BEGIN PRIVATE KEY-----\\ncanary-Zk9Q\\n-----END PRIVATE KEY-----\\n\"",
+            "federated_token_file = \"eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.canary-Zk9Q\"",
+            "[app.credential]\ndelegated = true\nvalue = 'canary-Zk9Q'",
         ];
         for text in texts {
             let shown = redacted(text);
@@ -260,6 +282,9 @@ mod tests {
         for text in [
             "credential = { secret_file = \"contoso.secret\" }",
             "[network]\nproxy = \"http://proxy:3128\"\n",
+            "credential = { delegated = true }\nsecret_expires = 2027-03-01",
+            "credential = { managed_identity = \"22553876-f5ab-4529-bffb-cfe50aa89f87\" }",
+            "credential = { federated_token_file = \"/var/run/secrets/azure/tokens/azure-identity-token\" }",
             "name = \"Reception desk\" # me@example.org",
             "name = \"broken\ngraph = \"https://graph.example.org\"\nsecret_file = \"contoso.secret\"",
         ] {

@@ -25,7 +25,7 @@ impl Site {
         self
     }
 
-    fn mode(self, name: &str, mode: u32) -> Self {
+    pub(super) fn mode(self, name: &str, mode: u32) -> Self {
         fs::set_permissions(self.dir.path().join(name), fs::Permissions::from_mode(mode)).unwrap();
         self
     }
@@ -41,7 +41,7 @@ impl Site {
     }
 }
 
-fn user(n: u32) -> String {
+pub(super) fn user(n: u32) -> String {
     format!("[[user]]\nid = \"fa8bf3dc-eca7-46b7-bad1-db1900000{n:03}\"\n")
 }
 
