@@ -33,7 +33,9 @@ pub(super) fn render(found: &[AppReport], settings: &Settings, color: bool) -> S
         writeln!(out, "ok: {}; config {config}{also}", count(found.len(), "app"))
     } else {
         let of = count(found.len(), "app");
-        writeln!(out, "error: {} of {of} will not work: {}; config {config}{also}", sick.len(), list(&sick))
+        let verb = if sick.len() == 1 { "has" } else { "have" };
+        let names = list(&sick);
+        writeln!(out, "error: {} of {of} {verb} something wrong: {names}; config {config}{also}", sick.len())
     };
     out
 }
