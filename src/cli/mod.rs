@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod doctor;
 pub mod login;
 pub mod people;
 pub mod plan;
@@ -57,6 +58,8 @@ pub enum Command {
     Check(check::CheckArgs),
     /// Work out what the config will cost: requests against quota, periods, and who is left out
     Plan(plan::PlanArgs),
+    /// Try the config on the services, reading only: hosts, clock, tokens, permissions, users
+    Doctor(doctor::DoctorArgs),
     /// Sign in once as the user of an app, by a code that is entered on another device
     Login(login::LoginArgs),
     /// Serve the Graph sandbox alone, for any client
@@ -76,6 +79,7 @@ impl Cli {
             Command::Demo(args) => demo::run(config, &args),
             Command::Check(args) => check::run(installed, &args),
             Command::Plan(args) => plan::run(installed, &args),
+            Command::Doctor(args) => doctor::run(installed, &args),
             Command::Login(args) => login::run(installed, &args),
             Command::Sandbox(args) => sandbox::run(args),
         }

@@ -4,6 +4,7 @@ pub mod archive;
 mod chatter;
 pub mod clock;
 pub mod cron;
+pub mod doctor;
 pub mod driver;
 pub mod figures;
 pub mod graph;

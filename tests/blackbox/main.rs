@@ -21,6 +21,7 @@ mod authority;
 mod batch;
 mod contract;
 mod demo;
+mod doctor;
 mod exits;
 mod faults;
 mod full_lane;

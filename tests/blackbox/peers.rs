@@ -56,7 +56,8 @@ impl Peer {
     /// How each token request was answered: its grant, the status, the error.
     async fn seen(&self) -> Vec<(String, u64, Value)> {
         let seen = self.get("/seen").await;
-        let tokens = seen.as_array().unwrap().iter().filter(|one| one["path"].as_str().unwrap().ends_with("/token"));
+        let tokens =
+            seen.as_array().unwrap().iter().filter(|one| one["path"].as_str().unwrap().ends_with("/token"));
         let read = |one: &Value| {
             let grant = one["grant"].as_str().unwrap_or_default().rsplit(':').next().unwrap().to_owned();
             (grant, one["status"].as_u64().unwrap(), one["error"].clone())

@@ -81,7 +81,7 @@ impl GraphClient {
     pub async fn call(&self, ask: Ask, token: &AccessToken, timeout: Duration, wall: SystemTime) -> Answer {
         let asked = Asked { id: Uuid::new_v4(), token, wall };
         let limits = Limits { time: timeout, body_time: BODY_TIME, max_body: MAX_BODY };
-        match self.exchange(self.0.wire.url(ask), self.0.wire.body(ask.call), &asked, limits).await {
+        match self.exchange(self.0.wire.url(ask), Some(self.0.wire.body(ask.call)), &asked, limits).await {
             Ok(heard) => asked.answer(ask.call, &heard),
             Err(lost) => lost,
         }
@@ -111,17 +111,22 @@ impl GraphClient {
         }
         let asked = Asked { id: Uuid::new_v4(), token, wall };
         let limits = Limits { time: timeout, body_time: timeout, max_body: MAX_BODY };
-        match self.exchange(self.0.wire.batch_url(), self.0.wire.batch(asks), &asked, limits).await {
+        match self.exchange(self.0.wire.batch_url(), Some(self.0.wire.batch(asks)), &asked, limits).await {
             Ok(heard) => batch::read(asks, &heard, &asked),
             Err(lost) => Together::Answered(vec![lost; asks.len()]),
         }
     }
 
-    /// Posts `body`, and returns what was answered, or that it is lost.
-    async fn exchange(
+    /// The URLs and bodies of this lane.
+    pub(super) fn wire(&self) -> &Wire {
+        &self.0.wire
+    }
+
+    /// Posts `body`, or gets what is there without one, and returns what was answered, or that it is lost.
+    pub(super) async fn exchange(
         &self,
         url: Option<Url>,
-        body: String,
+        body: Option<String>,
         asked: &Asked<'_>,
         limits: Limits,
     ) -> Result<Heard<'static>, Answer> {
@@ -167,25 +172,31 @@ pub(super) struct Heard<'a> {
 }
 
 impl Asked<'_> {
-    fn request(&self, url: Url, body: String) -> Request {
-        let mut request = Request::new(Method::POST, url);
+    fn request(&self, url: Url, body: Option<String>) -> Request {
+        let method = if body.is_some() { Method::POST } else { Method::GET };
+        let mut request = Request::new(method, url);
         let headers = request.headers_mut();
         headers.reserve(5);
         headers.insert(AUTHORIZATION, self.token.authorization().clone());
-        headers.insert(CONTENT_TYPE, JSON);
         headers.insert(CLIENT_REQUEST_ID, exchange::guid_header(self.id));
-        *request.body_mut() = Some(body.into());
+        if let Some(body) = body {
+            headers.insert(CONTENT_TYPE, JSON);
+            *request.body_mut() = Some(body.into());
+        }
         request
     }
 
     /// What an answer means for a call.
     pub(super) fn answer(&self, call: Call, heard: &Heard<'_>) -> Answer {
-        let outcome = classify(call, heard.status, &heard.headers, self.wall);
-        Answer {
-            outcome,
-            detail: (outcome != Outcome::Granted).then(|| self.detail(outcome, heard)),
-            claims: claims(outcome, &heard.headers),
+        match classify(call, heard.status, &heard.headers, self.wall) {
+            Outcome::Granted => Answer { outcome: Outcome::Granted, detail: None, claims: None },
+            outcome => self.refused(outcome, heard),
         }
+    }
+
+    /// An answer that does not grant what was asked for.
+    pub(super) fn refused(&self, outcome: Outcome, heard: &Heard<'_>) -> Answer {
+        Answer { outcome, detail: Some(self.detail(outcome, heard)), claims: claims(outcome, &heard.headers) }
     }
 
     /// What the log is told of an answer.

@@ -36,31 +36,42 @@ impl Fault {
         let envelope: Value = serde_json::from_slice(body).unwrap_or_default();
         let find = |key| first(&envelope["error"], key).and_then(|text| shown(text, secret));
         let request_id = header(REQUEST_ID).and_then(|id| shown(id, secret));
-        let is_html = header(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.contains("html"));
         Self {
             code: find("code"),
             message: find("message"),
             request_id: request_id.or_else(|| find(REQUEST_ID)),
-            cause: match status {
-                300..=399 => Some(redirected(header(LOCATION.as_str()), secret)),
-                407 => Some(
-                    "a proxy wants a user and a password; write them into its URL in [network] proxy".to_owned(),
-                ),
-                _ if is_html => Some(
-                    "a web page answered in Graph's place; look for a gateway or a portal on the way, and check the \
-                     app's cloud"
-                        .to_owned(),
-                ),
-                _ => None,
-            },
+            cause: stranger(status, headers, "Graph", secret),
         }
+    }
+}
+
+/// What to do about an answer that is not one of `whose`: something on the way gave it. `None` when it may well be one.
+/// Nothing that holds `secret` is shown.
+pub(in crate::daemon) fn stranger(
+    status: u16,
+    headers: &HeaderMap,
+    whose: &str,
+    secret: &str,
+) -> Option<String> {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_html = header(CONTENT_TYPE).is_some_and(|kind| kind.contains("html"));
+    match status {
+        300..=399 => Some(redirected(header(LOCATION), secret)),
+        407 => {
+            Some("a proxy wants a user and a password; write them into its URL in [network] proxy".to_owned())
+        }
+        _ if is_html => Some(format!(
+            "a web page answered in {whose}'s place; look for a gateway or a portal on the way, and check the app's \
+             cloud"
+        )),
+        _ => None,
     }
 }
 
 /// What to do about an outcome, where someone has to.
 ///
 /// Source of the permission and of who has presence: the pages on `setPresence` and on the presence resource.
-pub(super) const fn advice(outcome: Outcome) -> Option<&'static str> {
+pub(in crate::daemon) const fn advice(outcome: Outcome) -> Option<&'static str> {
     match outcome {
         Outcome::Granted | Outcome::Throttled { .. } | Outcome::Lost { .. } => None,
         Outcome::TokenRejected | Outcome::Refused(Refusal::Unauthorized) => Some(

@@ -7,6 +7,7 @@ mod batch;
 mod classify;
 mod client;
 mod fault;
+mod read;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -15,6 +16,8 @@ pub use batch::read_batch;
 pub use classify::classify;
 pub use client::GraphClient;
 pub use fault::Fault;
+pub(super) use fault::{advice, stranger};
+pub use read::Seen;
 
 use super::token::Claims;
 use crate::keeper::id::UserId;

@@ -1,11 +1,11 @@
-//! What is sent: the URLs and bodies of `setPresence`, `clearPresence` and `$batch` (Microsoft Graph v1.0).
+//! What is sent: the URLs and bodies of `setPresence`, `clearPresence`, `$batch` and of reads (Microsoft Graph v1.0).
 
 use std::fmt::{self, Write as _};
 
 use url::Url;
 
 use super::Ask;
-use crate::keeper::id::ClientId;
+use crate::keeper::id::{ClientId, UserId};
 use crate::keeper::{Call, Wish};
 
 /// What is the same in all requests of a lane.
@@ -34,6 +34,29 @@ impl Wire {
     /// Where a batch goes.
     pub(super) fn batch_url(&self) -> Option<Url> {
         Url::parse(&format!("{}/$batch", self.root)).ok()
+    }
+
+    /// Where the presence of several users is read.
+    pub(super) fn presences_url(&self) -> Option<Url> {
+        Url::parse(&format!("{}/communications/getPresencesByUserId", self.root)).ok()
+    }
+
+    /// Whose: the JSON of that read.
+    pub(super) fn presences(users: &[UserId]) -> String {
+        let mut json = String::with_capacity(16 + users.len() * 39);
+        json.push_str("{\"ids\":[");
+        for (place, user) in users.iter().enumerate() {
+            let comma = if place == 0 { "" } else { "," };
+            // Writing to a String cannot fail.
+            let _ = write!(json, "{comma}\"{user}\"");
+        }
+        json.push_str("]}");
+        json
+    }
+
+    /// Where the presence of one user is read.
+    pub(super) fn presence_url(&self, user: UserId) -> Option<Url> {
+        Url::parse(&format!("{}/users/{user}/presence", self.root)).ok()
     }
 
     /// The JSON of a batch: each call by its place among `asks`, from 0, as its id.

@@ -14,7 +14,7 @@ use crate::daemon::graph::Detail;
 use crate::daemon::ledger::Damage;
 use crate::daemon::outlook::{Crowded, Outlook};
 use crate::daemon::signals::Origin;
-use crate::daemon::token::expiry::{End, Ending, Notice};
+use crate::daemon::token::expiry::{End, Notice};
 use crate::keeper::diff::Counts;
 use crate::keeper::plan::HeldRemovals;
 
@@ -243,16 +243,7 @@ pub fn credential_changed(app: &str) {
 
 /// The end of a credential is near, or past.
 pub fn credential_expiring(app: &str, end: End, notice: Notice) {
-    let (kind, advice) = match end.ending {
-        Ending::Secret => (
-            "secret",
-            "make a new client secret, put it in the place of this one, and write its end into the app's secret_expires",
-        ),
-        Ending::Certificate => (
-            "certificate",
-            "make a new certificate, upload it to the app registration, and put it with its key in the place of this one",
-        ),
-    };
+    let (kind, advice) = (end.ending.word(), end.ending.advice());
     let expires = end.to_string();
     if notice.is_urgent() {
         line!(

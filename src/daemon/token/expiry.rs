@@ -21,6 +21,32 @@ pub enum Ending {
     Certificate,
 }
 
+impl Ending {
+    /// What it is called.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Secret => "secret",
+            Self::Certificate => "certificate",
+        }
+    }
+
+    /// What to do before it ends.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::Secret => {
+                "make a new client secret, put it in the place of this one, and write its end into the app's \
+                 secret_expires"
+            }
+            Self::Certificate => {
+                "make a new certificate, upload it to the app registration, and put it with its key in the place of \
+                 this one"
+            }
+        }
+    }
+}
+
 /// The end of a credential.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct End {

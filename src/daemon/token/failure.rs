@@ -86,7 +86,8 @@ pub(super) struct Reading {
 const LOOP_WAIT: Duration = Duration::from_secs(300);
 const WAIT: &str = "nothing to do: it is tried again";
 const SIGN_IN: &str = "sign in again: `presenced login {app}`";
-const CLOCK: &str =
+/// What to do about a clock that is wrong.
+pub(in crate::daemon) const CLOCK: &str =
     "set this machine's clock (by NTP, for instance): Entra ID lets it be five minutes off at most";
 
 const fn mend(meaning: &'static str, advice: &'static str) -> Reading {

@@ -25,6 +25,7 @@ use std::fmt;
 use reqwest::header::HeaderValue;
 
 pub use challenge::Claims;
+pub(super) use failure::CLOCK as CLOCK_ADVICE;
 pub use failure::Class;
 pub use managed_identity::is_on_loopback as host_is_on_loopback;
 pub use reply::{Asked, read};

@@ -1,0 +1,213 @@
+//! One app, from the hosts to its users. What needs something that is missing is skipped, and says so.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::claims::{Claims, consent_url};
+use super::reach::{self, Host, Reached};
+use super::report::{AppReport, Check, CheckName, Status, UserReport};
+use super::users::{Reader, not_read};
+use super::{Progress, TOKEN_TIME, credential};
+use crate::config::settings::{App, Credential, Network};
+use crate::daemon::clock::Clock;
+use crate::daemon::graph::GraphClient;
+use crate::daemon::network::NetworkError;
+use crate::daemon::token::{AccessToken, TokenDetail, TokenReply, TokenSource};
+use crate::keeper::id::UserId;
+use crate::keeper::{Plan, TokenAnswer, TokenFailure};
+
+/// Errors of the login that an admin's consent mends: nobody has consented; the app is not in the tenant yet.
+const CONSENT_HELPS: [u32; 2] = [65_001, 7_000_229];
+
+/// An app, and what it is examined with.
+pub(super) struct Patient {
+    app: App,
+    users: Vec<UserId>,
+    login: Host,
+    graph: Host,
+    source: TokenSource,
+    client: GraphClient,
+}
+
+impl Patient {
+    pub(super) fn new(app: &App, plan: &Plan, network: &Network) -> Result<Self, NetworkError> {
+        let lane = plan.lane(&app.lane());
+        Ok(Self {
+            users: lane.into_iter().flat_map(|lane| &lane.sessions).map(|session| session.user).collect(),
+            login: Host::login(app, network)?,
+            graph: Host::graph(app, network)?,
+            source: TokenSource::new(app, network)?,
+            client: GraphClient::new(app, network)?,
+            app: app.clone(),
+        })
+    }
+
+    /// How many users it has.
+    pub(super) fn users(&self) -> usize {
+        self.users.len()
+    }
+
+    pub(super) async fn examine(&self, clock: &Clock, progress: &watch::Sender<Progress>) -> AppReport {
+        let (login, graph) = self.reach(clock).await;
+        let mut checks = Vec::new();
+        let dated: Vec<&Reached> = login.iter().chain([&graph]).collect();
+        let told = reach::clock(&dated);
+        checks.push(login.as_ref().map_or_else(
+            || Check::skipped(CheckName::Login, "not needed: the host that this runs on gives the tokens"),
+            |login| login.check.clone(),
+        ));
+        checks.push(graph.check.clone());
+        checks.push(told);
+        checks.push(credential::end(&self.app, &self.source, clock.wall()));
+
+        let login_fails = login.as_ref().is_some_and(|login| login.check.status == Status::Failed);
+        let (check, token, refused) = self.token(login_fails, clock).await;
+        checks.push(check);
+        let users = match token {
+            None => self.without_token(&mut checks),
+            Some(token) => {
+                let reader = Reader { graph: &self.client, token: &token, clock, progress };
+                self.with_token(&mut checks, &reader, graph.check.status == Status::Failed).await
+            }
+        };
+        AppReport {
+            app: Arc::clone(&self.app.name),
+            tenant: self.app.tenant,
+            client_id: self.app.client_id,
+            checks,
+            users,
+            refused,
+        }
+    }
+
+    /// Asks both hosts; a managed identity's tokens do not come from the login host.
+    async fn reach(&self, clock: &Clock) -> (Option<Reached>, Reached) {
+        let login = async {
+            match self.app.credential {
+                Credential::ManagedIdentity(_) => None,
+                _ => Some(self.login.ask(clock).await),
+            }
+        };
+        futures_util::future::join(login, self.graph.ask(clock)).await
+    }
+
+    async fn token(&self, login_fails: bool, clock: &Clock) -> (Check, Option<AccessToken>, bool) {
+        if login_fails {
+            let why = "the login host is out of reach";
+            return (Check::skipped(CheckName::Token, why), None, false);
+        }
+        let (_, TokenReply { answer, token, detail }) =
+            self.source.fetch(TOKEN_TIME, clock.wall(), None).await;
+        match answer {
+            TokenAnswer::Granted { lifetime, .. } => {
+                let minutes = lifetime.as_secs() / 60;
+                (Check::ok(CheckName::Token, format!("granted for {minutes} min")), token, false)
+            }
+            TokenAnswer::Failed { failure, .. } => {
+                let refused = failure == TokenFailure::Rejected;
+                (self.no_token(&detail.unwrap_or_default()), None, refused)
+            }
+        }
+    }
+
+    fn no_token(&self, detail: &TokenDetail) -> Check {
+        let number = detail.aadsts.map(|number| format!(" (AADSTS{number})")).unwrap_or_default();
+        let id = detail.correlation_id.as_ref().map(|id| format!("; correlation id {id}"));
+        let what = format!("{}{number}: {}{}", detail.error, detail.meaning, id.unwrap_or_default());
+        let mut advice = detail.advice.clone();
+        if detail.aadsts.is_some_and(|number| CONSENT_HELPS.contains(&number)) {
+            advice = format!("{advice}; an admin of the tenant consents at {}", consent_url(&self.app));
+        }
+        Check::failed(CheckName::Token, what, advice)
+    }
+
+    /// What is left to say where there is no token.
+    fn without_token(&self, checks: &mut Vec<Check>) -> Vec<UserReport> {
+        const WHY: &str = "there is no token";
+        let names = [CheckName::Tenant, CheckName::ClientId, CheckName::Permission];
+        checks.extend(names.map(|name| Check::skipped(name, WHY)));
+        if self.is_signed_in() {
+            checks.push(Check::skipped(CheckName::SignedIn, WHY));
+        }
+        checks.push(Check::skipped(CheckName::Users, WHY));
+        self.none_read(WHY)
+    }
+
+    async fn with_token(
+        &self,
+        checks: &mut Vec<Check>,
+        reader: &Reader<'_>,
+        graph_fails: bool,
+    ) -> Vec<UserReport> {
+        let before = checks.len();
+        let claims = Claims::of(reader.token);
+        match &claims {
+            Some(claims) => {
+                checks.extend([
+                    claims.tenant(&self.app),
+                    claims.client_id(&self.app),
+                    claims.permission(&self.app),
+                ]);
+            }
+            None => {
+                let names = [CheckName::Tenant, CheckName::ClientId, CheckName::Permission];
+                checks
+                    .extend(names.map(|name| Check::skipped(name, "the token is one that only Graph reads")));
+            }
+        }
+        if self.is_signed_in() {
+            checks.push(self.signed_in(claims.as_ref().and_then(Claims::user)));
+        }
+        let why = if graph_fails {
+            "Graph is out of reach"
+        } else if checks[before..].iter().any(|check| check.status == Status::Failed) {
+            "the token is not the right one"
+        } else if self.users.is_empty() {
+            "the app has no users"
+        } else {
+            let (check, users) = match self.users[..] {
+                [user] if self.is_signed_in() => reader.own(user).await,
+                _ => reader.all(&self.users).await,
+            };
+            checks.push(check);
+            return users;
+        };
+        checks.push(Check::skipped(CheckName::Users, why));
+        self.none_read(why)
+    }
+
+    /// Whether the token is that of the user in the config.
+    fn signed_in(&self, user: Option<UserId>) -> Check {
+        let name = CheckName::SignedIn;
+        match (user, &self.users[..]) {
+            (None, _) => Check::skipped(name, "the token does not say who has signed in"),
+            (Some(user), [only]) if *only == user => Check::ok(name, user.to_string()),
+            (Some(user), []) => Check::warning(
+                name,
+                format!("{user} has signed in, and the config has no user of this app"),
+                "put this user into the config",
+            ),
+            (Some(user), [first, rest @ ..]) => {
+                let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+                Check::failed(
+                    name,
+                    format!("{user} has signed in, and the config has {first}{more}"),
+                    format!(
+                        "sign in as the user of the config, `presenced login {}`, or put the one who has signed in into \
+                         it: nobody else's presence can be set",
+                        self.app.name
+                    ),
+                )
+            }
+        }
+    }
+
+    fn is_signed_in(&self) -> bool {
+        matches!(self.app.credential, Credential::SignedIn(_))
+    }
+
+    fn none_read(&self, why: &str) -> Vec<UserReport> {
+        not_read(&self.users, &why.into()).collect()
+    }
+}
