@@ -1,7 +1,7 @@
 //! Finds and reads the files that a config names by a path or a pattern: those that the main one includes, and the
 //! CSV files of `[[users_from]]`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
@@ -166,10 +166,9 @@ pub(super) fn read_all(patterns: &[Placed<Box<str>>], sources: &mut Sources, pro
 /// Reads the files that `[[users_from]]` names, each once, whoever asks for it.
 pub(super) fn read_tables(contents: &[Contents], sources: &mut Sources, problems: &mut Vec<Problem>) {
     let mut seen: HashSet<PathBuf> = HashSet::new();
-    for entry in contents.iter().flat_map(|file| &file.users_from) {
-        let Some(pattern) = entry.file.given() else { continue };
-        let directory = sources.get(entry.at.file).directory().to_owned();
-        for path in Kind::Table.find(&directory, pattern, problems) {
+    for pattern in table_patterns(contents) {
+        let directory = sources.get(pattern.at.file).directory().to_owned();
+        for path in Kind::Table.find(&directory, &pattern, problems) {
             if seen.insert(plain(&path)) && !read_one(Kind::Table, &path, pattern.at, sources, problems) {
                 return;
             }
@@ -177,12 +176,31 @@ pub(super) fn read_tables(contents: &[Contents], sources: &mut Sources, problems
     }
 }
 
+/// The paths and patterns of every `[[users_from]]`, with the name of each app put in that has a place for it.
+fn table_patterns(contents: &[Contents]) -> Vec<Placed<Box<str>>> {
+    let apps: BTreeSet<&str> = contents
+        .iter()
+        .flat_map(|file| &file.apps)
+        .filter_map(|app| app.name.value())
+        .map(AsRef::as_ref)
+        .collect();
+    let entries = contents.iter().flat_map(|file| &file.users_from);
+    entries
+        .flat_map(|entry| -> Vec<_> {
+            if entry.is_for_each_app() {
+                apps.iter().filter_map(|app| entry.file_of(app)).collect()
+            } else {
+                entry.file.given().cloned().into_iter().collect()
+            }
+        })
+        .collect()
+}
+
 /// Says which of them are not among the files in hand. A pattern may match nothing.
 pub(super) fn check_tables(contents: &[Contents], sources: &Sources, problems: &mut Vec<Problem>) {
     let tables = Tables::of(sources);
-    for entry in contents.iter().flat_map(|file| &file.users_from) {
-        let Some(pattern) = entry.file.given() else { continue };
-        let path = sources.get(entry.at.file).directory().join(pattern.value.as_ref());
+    for pattern in table_patterns(contents) {
+        let path = sources.get(pattern.at.file).directory().join(pattern.value.as_ref());
         if !is_pattern(&pattern.value) && !tables.exact.contains_key(&plain(&path)) {
             problems.push(Kind::Table.unreadable(pattern.at, &path, "it is not among the files in hand"));
         }

@@ -14,7 +14,7 @@ use super::words;
 pub(super) struct UsersFrom {
     /// Its header.
     pub(super) at: Place,
-    /// A path or a pattern.
+    /// A path or a pattern. With `{app}` in it, it is one for each app.
     pub(super) file: Key<Box<str>>,
     /// Which settings are columns of the files. The id is one, unless `columns` is wrong.
     pub(super) columns: Vec<Column>,
@@ -83,6 +83,17 @@ impl UsersFrom {
         self.columns.iter().any(|column| column.field == field)
     }
 
+    /// Whether the name of a file says whose users are in it.
+    pub(super) fn is_for_each_app(&self) -> bool {
+        self.file.value().is_some_and(|file| file.contains(words::APP_PLACEHOLDER))
+    }
+
+    /// The path or pattern with an app's name put in.
+    pub(super) fn file_of(&self, app: &str) -> Option<Placed<Box<str>>> {
+        let file = self.file.given()?;
+        Some(Placed { value: file.value.replace(words::APP_PLACEHOLDER, app).into(), at: file.at })
+    }
+
     pub(super) fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, at: Place) -> Self {
         reader.check_keys(table, &USERS_FROM);
         for key in table.keys().filter(|key| USERS_FROM.special.contains(&key.get_ref().as_ref())) {
@@ -101,13 +112,28 @@ impl UsersFrom {
             Key::Absent => with_id(Vec::new(), at),
             Key::Bad => Vec::new(),
         };
-        Self {
+        let entry = Self {
             at,
             file,
             columns,
             app: reader.key(table, "app", words::app_named),
             stated: Stated::read(reader, table),
             priority: reader.key(table, "priority", words::priority),
+        };
+        entry.check_app(reader);
+        entry
+    }
+}
+
+impl UsersFrom {
+    /// Says where the app is given twice.
+    fn check_app(&self, reader: &mut Reader<'_>) {
+        let column = self.columns.iter().find(|column| column.field == Field::App);
+        let second = self.app.given().map(|app| app.at).or(column.map(|column| column.name.at));
+        if let (true, Some(second), Some(file)) = (self.is_for_each_app(), second, self.file.given()) {
+            let problem =
+                Problem::new(Code::WhichApp, second, "the name of the file says whose users they are");
+            reader.push(problem.label("take it out").also(file.at, "`{app}` is one app's name"));
         }
     }
 }

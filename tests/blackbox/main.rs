@@ -25,6 +25,7 @@ mod exits;
 mod faults;
 mod full_lane;
 mod logs;
+mod many_tenants;
 mod million;
 mod network;
 mod plan;

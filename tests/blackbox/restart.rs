@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, presenced};
 use crate::patience::until;
 use crate::sandbox::Sandbox;
 use crate::site::{Site, available, id, in_a_call};
@@ -118,6 +118,32 @@ async fn a_broken_file_at_start_is_replaced_by_the_last_accepted_one_loudly() {
     assert!(refused["first"].as_str().unwrap().contains("config.toml:"), "{refused}");
     assert!(refused["last_good"].as_str().unwrap().contains("start_with"), "{refused}");
     assert_eq!(sandbox.report().await["clears"], 0);
+}
+
+#[tokio::test]
+async fn the_config_that_stands_in_has_its_secret_where_systemd_put_it() {
+    let sandbox = Sandbox::start(&[]).await;
+    let site = Site::new(&sandbox, [available(1)]);
+    let provided = site.path("credentials");
+    std::fs::create_dir(&provided).unwrap();
+    std::fs::rename(site.path("contoso.secret"), provided.join("contoso.secret")).unwrap();
+    let start = || {
+        let mut command = presenced();
+        command.env("CREDENTIALS_DIRECTORY", &provided);
+        command.args(["run", "--log-format", "json", "--config"]).arg(site.config_file());
+        Daemon::spawn(command)
+    };
+    let mut first = start();
+    first.event("token_granted").await;
+    let archive = site.state_dir().join("accepted/last.json");
+    until("the archive", async || archive.exists().then_some(())).await;
+    first.kill().await;
+    let broken = std::fs::read_to_string(site.config_file()).unwrap().replace("Available", "Availble");
+    site.write_text(&broken);
+    let mut second = start();
+    second.event("running_on_last_good").await;
+    second.event("token_granted").await;
+    assert_eq!(second.events("token_failed"), Vec::<Value>::new());
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use jiff::tz::Offset;
 
 use super::apps::{AdmittedApp, Apps};
+use super::azure;
 use crate::config::certificate::{self, Certificate, CertificateError};
 use crate::config::credential::Way;
 use crate::config::environment::{Environment, is_bare};
@@ -59,9 +60,15 @@ fn of(app: &AdmittedApp, environment: &Environment<'_>) -> Vec<Problem> {
             })
         }
         (Way::FederatedTokenFile(written), Credential::FederatedTokenFile(path)) => {
-            let error = secret::read_token_file(path).err();
-            error.map(|error| {
-                unusable("token", written, Lack::of(&error), &error, advice(&error), environment)
+            secret::read_token_file(path).err().map(|error| {
+                let problem =
+                    unusable("token", written, Lack::of(&error), &error, advice(&error), environment);
+                match environment.text(azure::TOKEN_FILE) {
+                    Some(said) if said == *written.value => {
+                        problem.help(format!("it is the file that {} names", azure::TOKEN_FILE))
+                    }
+                    _ => problem,
+                }
             })
         }
         (Way::Certificate { certificate, key }, Credential::Certificate(files)) => {

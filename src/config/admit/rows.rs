@@ -42,14 +42,17 @@ pub(super) fn admit<'c>(
             Layer::of(&file.defaults),
             Layer::of(&entry.stated),
         ];
-        let has_app = entry.has(Field::App) && entry.app.is_absent();
-        let app = if has_app { None } else { app_of(&entry.app, entry.at, apps, complete, problems) };
-        let common = Common { entry, below, app, has_app, apps, complete };
         let stateless = below[1..].iter().all(|layer| layer.state.is_none());
         let mut bare = 0;
-        let Some(pattern) = entry.file.value().filter(|_| !entry.columns.is_empty()) else { continue };
-        for table in tables.matching(sources.get(entry.at.file).directory(), pattern) {
-            bare += common.read(table, sources, users, &mut used, problems);
+        if entry.columns.is_empty() {
+            continue;
+        }
+        let directory = sources.get(entry.at.file).directory();
+        for (pattern, whose) in files(entry, apps, complete, problems) {
+            let common = Common { entry, below, whose, apps, complete };
+            for table in tables.matching(directory, &pattern) {
+                bare += common.read(table, sources, users, &mut used, problems);
+            }
         }
         if stateless && bare > 0 {
             let (s, have) = if bare == 1 { ("", "has") } else { ("s", "have") };
@@ -61,15 +64,40 @@ pub(super) fn admit<'c>(
     used
 }
 
-/// What the rows of one `[[users_from]]` have in common.
+/// Whose the users of a file are.
+#[derive(Clone, Copy)]
+enum Whose {
+    /// This app's; nobody's, where that was complained of. A row may say otherwise.
+    One(Option<AppIx>),
+    /// Each row has to name its app, where there are several.
+    AsRowsSay,
+}
+
+/// The paths and patterns of an entry, and whose users are there.
+fn files(
+    entry: &UsersFrom,
+    apps: &Apps,
+    complete: bool,
+    problems: &mut Vec<Problem>,
+) -> Vec<(Box<str>, Whose)> {
+    if entry.is_for_each_app() {
+        let of = |name: &str| Some((entry.file_of(name)?.value, Whose::One(apps.by_name(name))));
+        return apps.names().into_iter().filter_map(of).collect();
+    }
+    let whose = if entry.has(Field::App) && entry.app.is_absent() {
+        Whose::AsRowsSay
+    } else {
+        Whose::One(app_of(&entry.app, entry.at, apps, complete, problems))
+    };
+    entry.file.value().map(|file| (file.clone(), whose)).into_iter().collect()
+}
+
+/// What the rows of the files of one `[[users_from]]` have in common.
 struct Common<'a> {
     entry: &'a UsersFrom,
     /// Weaker than what a row says.
     below: [Layer; 4],
-    /// Whose users they are, unless a row says otherwise.
-    app: Option<AppIx>,
-    /// Each row has to name its app, where there are several.
-    has_app: bool,
+    whose: Whose,
     apps: &'a Apps,
     complete: bool,
 }
@@ -113,9 +141,9 @@ impl Common<'_> {
         let stated = stated(table, reader);
         let has_state = !stated.state.is_absent();
         let priority = table.value(Field::Priority).map(|text| words::priority_in(reader, borrowed(&text)));
-        let app = match key(table, Field::App) {
-            Key::Absent if !self.has_app => self.app,
-            named => app_of(&named, table.row(), self.apps, self.complete, reader.problems),
+        let app = match (key(table, Field::App), self.whose) {
+            (Key::Absent, Whose::One(app)) => app,
+            (named, _) => app_of(&named, table.row(), self.apps, self.complete, reader.problems),
         };
         let Some(id) = table.value(Field::Id) else {
             let problem = Problem::new(Code::MissingKey, table.row(), "this row has no id");

@@ -250,6 +250,7 @@ fn azures_variables_fill_in_what_an_only_app_leaves_out() {
     assert_eq!(codes(&read(&bare("")).unwrap_err()), [("E004".to_owned(), 1)]);
     let looked_into = Site::new(&bare("")).load(Some(&around(&azure))).unwrap_err();
     assert_eq!(codes(&looked_into), [("E042".to_owned(), 1)]);
+    assert!(looked_into.render(false).contains("AZURE_FEDERATED_TOKEN_FILE"), "{looked_into:?}");
 }
 
 #[test]

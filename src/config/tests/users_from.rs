@@ -244,6 +244,42 @@ fn one_file_may_serve_two_apps() {
 }
 
 #[test]
+fn a_file_may_be_each_apps_own() {
+    let second = APP.replace("[defaults]\navailability = \"Available\"\n", "");
+    let second = second.replace("contoso", "fabrikam").replace("22553876", "33553876");
+    let main = |entry: &str| format!("include = [\"conf.d/*.toml\"]\n{APP}[[users_from]]\n{entry}\n");
+    let site = Site::new(&main("file = \"users/{app}.csv\""))
+        .file("conf.d/fabrikam.toml", &second)
+        .file("users/contoso.csv", format!("id\n{}\n", id(1)))
+        .file("users/fabrikam.csv", format!("id\n{}\n{}\n", id(1), id(2)))
+        .file("users/tailspin.csv", format!("id\n{}\n", id(3)));
+    let loaded = site.load(None).unwrap();
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    let users = |loaded: &Loaded| -> Vec<(String, usize)> {
+        let lanes = loaded.plan.lanes().iter();
+        lanes.map(|lane| (lane.head.name.to_string(), lane.sessions.len())).collect()
+    };
+    let expected = [("contoso".to_owned(), 1), ("fabrikam".to_owned(), 2)];
+    assert_eq!(users(&loaded), expected);
+    let again = load_sources(loaded.sources, Look::TextsAlone).unwrap();
+    assert_eq!((again.settings.hash, users(&again)), (loaded.settings.hash, expected.clone().into()));
+
+    // A pattern may find nothing for an app; a path may not.
+    let patterns = site
+        .file("config.toml", main("file = \"users/{app}*.csv\""))
+        .file("conf.d/a.toml", second.replace("fabrikam", "adatum").replace("33553876", "44553876"));
+    assert_eq!(users(&patterns.load(None).unwrap())[..2], expected);
+    assert_eq!(codes(&patterns.load(None).unwrap().warnings), [("W001".to_owned(), 11)]);
+    let paths = patterns.file("config.toml", main("file = \"users/{app}.csv\""));
+    assert!(paths.said(None).contains("cannot read users/adatum.csv: there is no such file"));
+
+    for twice in ["app = \"contoso\"", "columns = { app = \"tenant\" }"] {
+        let said = read(&main(&format!("file = \"{{app}}.csv\"\n{twice}"))).unwrap_err();
+        assert!(codes(&said).iter().any(|(code, line)| code == "E023" && *line == 12), "{said:?}");
+    }
+}
+
+#[test]
 fn a_problem_has_the_line_and_column_of_its_cell_also_in_json() {
     let table = format!("name,id\n\"two\nlines\",{}\nMüller,nonsense\n", id(1));
     let found = with_table("", &table).unwrap_err();
