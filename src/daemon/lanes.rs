@@ -1,16 +1,21 @@
 //! What each lane needs of the outside: its way to Graph, its token source, and the token at hand.
 
+mod lane;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::civil::Date;
 
+use self::lane::Lane;
 use super::graph::GraphClient;
 use super::network::NetworkError;
 use super::token::{AccessToken, Claims, Fingerprint, TokenSource};
 use crate::config::settings::{App, Network, Settings};
 use crate::keeper::id::{Generation, LaneIx, LaneKey};
-use crate::keeper::{LaneHead, Quota, TokenAnswer, TokenFailure};
+use crate::keeper::{LaneHead, Quota, TokenAnswer};
 
 /// An app and how it reaches Graph and the authority. Making one reads certificates: not in the driver's loop.
 #[derive(Clone, Debug)]
@@ -61,23 +66,6 @@ pub fn ways_for<'a>(apps: impl Iterator<Item = &'a App>, network: &Network) -> R
 pub(super) struct Lanes {
     open: Vec<Option<Lane>>,
     ways: Ways,
-}
-
-#[derive(Debug)]
-struct Lane {
-    key: LaneKey,
-    name: Arc<str>,
-    /// `None`: no config names this app any more.
-    way: Option<Way>,
-    token: Option<(Generation, AccessToken)>,
-    /// The credential as it was at the last fetch; `None` before the first one.
-    credential: Option<Option<Fingerprint>>,
-    /// Whether the last fetch was refused, or the credential could not be used.
-    rejected: bool,
-    /// What Graph wants the next token to have.
-    claims: Option<Claims>,
-    /// The secret that the config told the end of, and that end.
-    dated: Option<(Fingerprint, Date)>,
 }
 
 impl Lanes {
@@ -132,16 +120,7 @@ impl Lanes {
             self.open.resize_with(at + 1, || None);
         }
         let known = way.is_some();
-        self.open[at] = Some(Lane {
-            key,
-            name: Arc::clone(&head.name),
-            way,
-            token: None,
-            credential: None,
-            rejected: false,
-            claims: None,
-            dated: None,
-        });
+        self.open[at] = Some(Lane::new(key, Arc::clone(&head.name), way));
         (head, known)
     }
 
@@ -175,17 +154,14 @@ impl Lanes {
         Some((Arc::clone(&lane.way.as_ref()?.tokens), lane.claims.clone()))
     }
 
-    /// Graph wants a token with these claims in place of the one of this generation. A token that is not at hand any more
-    /// asks for nothing.
+    /// Graph wants a token with these claims in place of the one of this generation.
     pub(super) fn challenged(&mut self, place: LaneIx, generation: Generation, claims: Claims) {
-        let Some(Some(lane)) = self.open.get_mut(place.0 as usize) else { return };
-        if lane.token.as_ref().is_some_and(|(at_hand, _)| *at_hand == generation) {
-            lane.claims = Some(claims);
+        if let Some(lane) = self.lane_mut(place) {
+            lane.challenged(generation, claims);
         }
     }
 
     /// Takes what a fetch brought: the credential that it was tried with, and the token, which replaces an older one.
-    /// Claims are asked for once; where nobody has answered, the next fetch asks for them still.
     pub(super) fn fetched(
         &mut self,
         place: LaneIx,
@@ -193,14 +169,8 @@ impl Lanes {
         answer: TokenAnswer,
         token: Option<(Generation, AccessToken)>,
     ) {
-        let Some(Some(lane)) = self.open.get_mut(place.0 as usize) else { return };
-        lane.credential = Some(credential);
-        lane.rejected = matches!(answer, TokenAnswer::Failed { failure: TokenFailure::Rejected, .. });
-        if token.is_some() || lane.rejected {
-            lane.claims = None;
-        }
-        if token.is_some() {
-            lane.token = token;
+        if let Some(lane) = self.lane_mut(place) {
+            lane.fetched(credential, answer, token);
         }
     }
 
@@ -215,30 +185,21 @@ impl Lanes {
     }
 
     /// Takes a look at the credential behind `source`. Whether it is another than at the lane's last fetch, and worth a
-    /// try for that: one that is renewed by itself is so only if the last one was refused.
+    /// try for that.
     pub(super) fn looked_at(
         &mut self,
         place: LaneIx,
         source: &Arc<TokenSource>,
         now: Option<Fingerprint>,
     ) -> bool {
-        let Some(Some(lane)) = self.open.get_mut(place.0 as usize) else { return false };
         // The place may be another lane's by now, or have another credential.
-        if !lane.way.as_ref().is_some_and(|way| Arc::ptr_eq(&way.tokens, source)) {
-            return false;
-        }
-        let changed = lane.credential.is_some_and(|then| then != now);
-        lane.credential = Some(now);
-        changed && (lane.rejected || !source.renews_itself())
+        let lane = self.lane_mut(place).filter(|lane| lane.fetches_from(source));
+        lane.is_some_and(|lane| lane.looked_at(now))
     }
 
     /// The end that the config tells of a lane's secret, if the secret is another by now and the end is not. Told once.
     pub(super) fn outdated(&mut self, place: LaneIx) -> Option<Date> {
-        let lane = self.open.get_mut(place.0 as usize)?.as_mut()?;
-        let way = lane.way.as_ref().filter(|way| way.tokens.has_secret())?;
-        let seen = (lane.credential.flatten()?, way.app.secret_expires?);
-        let before = lane.dated.replace(seen)?;
-        (before.0 != seen.0 && before.1 == seen.1).then_some(seen.1)
+        self.lane_mut(place)?.outdated()
     }
 
     /// The lanes that are open, with what their tokens are fetched with.
@@ -255,7 +216,8 @@ impl Lanes {
     fn lane(&self, place: LaneIx) -> Option<&Lane> {
         self.open.get(place.0 as usize)?.as_ref()
     }
-}
 
-#[cfg(test)]
-mod tests;
+    fn lane_mut(&mut self, place: LaneIx) -> Option<&mut Lane> {
+        self.open.get_mut(place.0 as usize)?.as_mut()
+    }
+}

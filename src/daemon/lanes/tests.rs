@@ -5,6 +5,7 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use super::*;
 use crate::config::settings::Credential;
 use crate::daemon::network::testing::{app, direct};
+use crate::keeper::TokenFailure;
 
 const PLACE: LaneIx = LaneIx(0);
 const GRANTED: TokenAnswer =

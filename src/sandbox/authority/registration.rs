@@ -2,7 +2,7 @@
 //!
 //! It is one JSON document, read whole or not at all. Written out again it has no secret in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jsonwebtoken::DecodingKey;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -49,7 +49,7 @@ pub struct Tenant {
     /// The apps it knows, by client id.
     pub apps: BTreeMap<Uuid, App>,
     /// The object ids of its users. Absent: any.
-    pub users: Option<Vec<Uuid>>,
+    pub users: Option<BTreeSet<Uuid>>,
 }
 
 /// One app in one tenant.

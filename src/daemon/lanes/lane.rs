@@ -1,0 +1,82 @@
+//! One open lane: the token at hand, and what is remembered from one fetch to the next.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+
+use super::Way;
+use crate::daemon::token::{AccessToken, Claims, Fingerprint, TokenSource};
+use crate::keeper::id::{Generation, LaneKey};
+use crate::keeper::{TokenAnswer, TokenFailure};
+
+/// An open lane.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) key: LaneKey,
+    pub(super) name: Arc<str>,
+    /// `None`: no config names this app any more.
+    pub(super) way: Option<Way>,
+    pub(super) token: Option<(Generation, AccessToken)>,
+    /// The credential as it was at the last fetch; `None` before the first one.
+    pub(super) credential: Option<Option<Fingerprint>>,
+    /// What Graph wants the next token to have.
+    pub(super) claims: Option<Claims>,
+    /// Whether the last fetch was refused, or the credential could not be used.
+    rejected: bool,
+    /// The secret that the config told the end of, and that end.
+    dated: Option<(Fingerprint, Date)>,
+}
+
+impl Lane {
+    /// One that has fetched nothing yet.
+    pub(super) fn new(key: LaneKey, name: Arc<str>, way: Option<Way>) -> Self {
+        Self { key, name, way, token: None, credential: None, claims: None, rejected: false, dated: None }
+    }
+
+    /// Whether this is where its tokens come from.
+    pub(super) fn fetches_from(&self, source: &Arc<TokenSource>) -> bool {
+        self.way.as_ref().is_some_and(|way| Arc::ptr_eq(&way.tokens, source))
+    }
+
+    /// Graph wants a token with these claims in place of the one of this generation. A token that is not at hand any more
+    /// asks for nothing.
+    pub(super) fn challenged(&mut self, generation: Generation, claims: Claims) {
+        if self.token.as_ref().is_some_and(|(at_hand, _)| *at_hand == generation) {
+            self.claims = Some(claims);
+        }
+    }
+
+    /// A fetch was answered. Claims are asked for once; where nobody has answered, the next fetch asks for them still.
+    pub(super) fn fetched(
+        &mut self,
+        credential: Option<Fingerprint>,
+        answer: TokenAnswer,
+        token: Option<(Generation, AccessToken)>,
+    ) {
+        self.credential = Some(credential);
+        self.rejected = matches!(answer, TokenAnswer::Failed { failure: TokenFailure::Rejected, .. });
+        if token.is_some() || self.rejected {
+            self.claims = None;
+        }
+        if token.is_some() {
+            self.token = token;
+        }
+    }
+
+    /// Takes a look at the credential. Whether it is another and worth a try: one that is renewed by itself is so only if
+    /// the last one was refused.
+    pub(super) fn looked_at(&mut self, now: Option<Fingerprint>) -> bool {
+        let renews_itself = self.way.as_ref().is_some_and(|way| way.tokens.renews_itself());
+        let changed = self.credential.is_some_and(|then| then != now);
+        self.credential = Some(now);
+        changed && (self.rejected || !renews_itself)
+    }
+
+    /// The end that the config tells of the secret, if the secret is another by now and the end is not. Told once.
+    pub(super) fn outdated(&mut self) -> Option<Date> {
+        let way = self.way.as_ref().filter(|way| way.tokens.has_secret())?;
+        let seen = (self.credential.flatten()?, way.app.secret_expires?);
+        let before = self.dated.replace(seen)?;
+        (before.0 != seen.0 && before.1 == seen.1).then_some(seen.1)
+    }
+}
