@@ -123,3 +123,76 @@ fn read<'h, T: Deserialize<'h>>(heard: &'h Heard<'_>, asked: &Asked<'_>) -> Resu
         answer
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::settings::Credential;
+    use crate::daemon::network::testing::{LONG, Script, Server, app, direct};
+    use crate::keeper::Refusal;
+
+    const USER: &str = "fa8bf3dc-eca7-46b7-bad1-db199b62afc3";
+    const OTHER: &str = "fa8bf3dc-eca7-46b7-bad1-db199b62afc4";
+
+    fn ids(users: &[&str]) -> Vec<UserId> {
+        users.iter().map(|user| user.parse().unwrap()).collect()
+    }
+
+    async fn against(
+        server: &Server,
+        users: &[&str],
+    ) -> Result<BTreeMap<UserId, Seen>, (Outcome, Option<String>)> {
+        let app = app(&server.url("http"), Credential::SecretEnv("UNUSED".to_owned()));
+        let client = GraphClient::new(&app, &direct()).unwrap();
+        let token = AccessToken::bearer("ey.canary-token.sig").unwrap();
+        let read = client.presences(&ids(users), &token, LONG, SystemTime::UNIX_EPOCH).await;
+        assert!(!format!("{read:?}").contains("canary"), "{read:?}");
+        read.map_err(|answer| (answer.outcome, answer.detail.unwrap().cause))
+    }
+
+    #[tokio::test]
+    async fn several_users_are_read_as_graph_documents_it() {
+        let body = format!(
+            "{{\"@odata.context\":\"x\",\"value\":[{{\"id\":\"{}\",\"availability\":\"Busy\",\"activity\":\"InACall\",\
+             \"statusMessage\":null}},{{\"id\":\"no id\"}},{{}}]}}",
+            USER.to_uppercase()
+        );
+        let mut server = Server::plain(vec![Script::answer(200, "", &body)]).await;
+        let seen = against(&server, &[USER, OTHER]).await.unwrap();
+        let busy = Seen { availability: "Busy".to_owned(), activity: "InACall".to_owned() };
+        assert_eq!(seen, [(USER.parse().unwrap(), busy)].into());
+        let request = server.request().await;
+        let (head, sent) = request.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("POST /v1.0/communications/getPresencesByUserId HTTP/1.1\r\n"), "{head}");
+        assert_eq!(sent, format!("{{\"ids\":[\"{USER}\",\"{OTHER}\"]}}"));
+    }
+
+    #[tokio::test]
+    async fn words_of_an_answer_are_shown_without_the_token_and_without_control() {
+        let body = format!(
+            "{{\"value\":[{{\"id\":\"{USER}\",\"availability\":\"a\\u001b[31mb\",\
+             \"activity\":\"ey.canary-token.sig\"}}]}}"
+        );
+        let server = Server::plain(vec![Script::answer(200, "", &body)]).await;
+        let seen = against(&server, &[USER]).await.unwrap().into_values().next().unwrap();
+        assert_eq!((&*seen.availability, &*seen.activity), ("a [31mb", "PresenceUnknown"));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_no_list_is_lost_and_a_refusal_is_one() {
+        let lost = |status| Outcome::Lost { loss: Loss::Server(status), retry_after: None };
+        for (script, outcome, cause) in [
+            (Script::cut("HTTP/1.1 200 OK\r\n\r\n{\"value\":[{\"id\":"), lost(200), Some("cut off")),
+            (Script::answer(200, "content-type: text/html\r\n", "<p>"), lost(200), Some("web page answered")),
+            (Script::answer(204, "", ""), lost(204), Some("cut off")),
+            (Script::answer(503, "", ""), lost(503), None),
+            (Script::answer(403, "", ""), Outcome::Refused(Refusal::Forbidden), None),
+        ] {
+            let server = Server::plain(vec![script]).await;
+            let (seen, told) = against(&server, &[USER]).await.unwrap_err();
+            assert_eq!(seen, outcome);
+            assert_eq!(told.is_some(), cause.is_some(), "{told:?}");
+            assert!(told.unwrap_or_default().contains(cause.unwrap_or_default()));
+        }
+    }
+}
