@@ -197,6 +197,26 @@ mod tests {
     }
 
     #[test]
+    fn claims_that_graph_asks_for_come_with_the_answer_that_rejects_the_token() {
+        const HEADER: &str = "Bearer error=\"insufficient_claims\", claims=\"eyJhIjoxfQ==\"";
+        let headers = json!({ "WWW-Authenticate": HEADER });
+        let items = json!([
+            {"id": "0", "status": 401, "headers": headers},
+            {"id": "1", "status": 403, "headers": headers},
+            {"id": "2", "status": 401},
+            {"id": "3", "status": 500, "headers": headers},
+            {"id": "4", "status": 200, "headers": headers},
+        ]);
+        let asked: Vec<bool> =
+            answers(&[SET; 5], &items).iter().map(|answer| answer.claims.is_some()).collect();
+        assert_eq!(asked, [true, true, false, false, false]);
+        let Together::Answered(whole) = reads(&[SET; 2], 401, &[("www-authenticate", HEADER)], b"") else {
+            panic!()
+        };
+        assert!(whole.iter().all(|answer| answer.claims.is_some()));
+    }
+
+    #[test]
     fn a_date_in_an_item_counts_from_the_date_of_the_whole() {
         let items =
             json!([{"id": "0", "status": 429, "headers": {"Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT"}}]);
