@@ -74,7 +74,7 @@ impl Way {
     }
 }
 
-/// All ways that are given, in the order of the table below; nothing where one of them is wrong, which was said.
+/// All ways that are given; nothing where one of them is wrong, which was said.
 fn ways(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Option<Vec<Placed<Way>>> {
     let key_file = reader.key(table, "key_file", file);
     let key = key_file.value().cloned();
