@@ -109,7 +109,8 @@ async fn app_service_tells_the_end_of_a_token_alone() {
     );
     let echo = r#"{"statusCode":401,"message":"bad header h-canary"}"#;
     let server = Server::plain(vec![Script::answer(401, "", echo)]).await;
-    fails(&fetch(app_service(&server)).await, Class::Fix);
+    let text = fails(&fetch(app_service(&server)).await, Class::Fix);
+    assert!(text.starts_with("App Service's identity endpoint gives no token"), "{text}");
 }
 
 #[tokio::test]

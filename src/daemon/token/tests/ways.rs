@@ -1,6 +1,5 @@
 //! The ways in other than a client secret, against the token endpoint.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
@@ -194,22 +193,6 @@ async fn a_refresh_token_that_cannot_be_kept_gives_no_access_token() {
     assert!(reply.detail.unwrap().meaning.contains("could not be written"));
     assert_eq!(site.kept(), "r1");
     site.form().await;
-}
-
-#[tokio::test]
-async fn a_sign_in_that_comes_while_a_token_is_fetched_is_not_overwritten() {
-    let dir = tempfile::tempdir().unwrap();
-    let slow = Script::hold("HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n");
-    let mut site = Site::new(|_| login(dir.path()), vec![slow]).await;
-    site.dir = dir;
-    site.signed_in("r1");
-    let path = site.sign_in();
-    let used = SignIn::read(&path).unwrap();
-    site.signed_in("of-another-sign-in");
-    crate::daemon::token::signed_in::rotate(&path, used.refresh_token.expose_secret(), "r2".into()).unwrap();
-    assert_eq!(site.kept(), "of-another-sign-in");
-    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
 }
 
 #[tokio::test]
