@@ -129,6 +129,8 @@ async fn an_assertion_is_taken_each_time_anew_and_refused_when_it_is_replayed() 
 async fn a_user_signs_in_by_device_code_and_the_daemon_goes_on_with_a_new_refresh_token_each_time() {
     let peer = Peer::start(json!([{ "client_id": client_id(0), "public": true }])).await;
     let site = peer.site("{ delegated = true }");
+    // As the daemon makes it when it starts.
+    std::fs::create_dir(site.state_dir()).unwrap();
     let config = site.config_file();
     let mut command = presenced();
     command.args(["login", "contoso", "--config"]).arg(&config).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -146,7 +148,8 @@ async fn a_user_signs_in_by_device_code_and_the_daemon_goes_on_with_a_new_refres
     let code = code(&timeout(PATIENCE, told).await.expect("in time").unwrap()).expect("a code is shown");
     peer.get(&format!("/approve?user_code={code}&user={}", id(1))).await;
     let status = timeout(PATIENCE, login.wait()).await.expect("it ends").unwrap();
-    assert_eq!(status.code(), Some(0), "{:?}", stdout.borrow().lines);
+    let told = login.wait_with_output().await.unwrap().stderr;
+    assert_eq!(status.code(), Some(0), "{}", String::from_utf8_lossy(&told));
 
     for _ in 0..2 {
         granted(&site).await.kill().await;
