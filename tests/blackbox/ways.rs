@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::OnceLock;
 
@@ -56,16 +56,45 @@ fn place(site: &Site, name: &str, text: &str) {
     std::fs::rename(next, site.path(name)).unwrap();
 }
 
-/// Stops the daemon: no session has lapsed, and none of these texts, nor any JWT, is in its log.
-async fn ends_well(mut daemon: Daemon, sandbox: &Sandbox, secrets: &[&str]) {
+/// Stops the daemon: no session has lapsed, and none of these texts, nor any JWT, is in its log, in what it keeps, or in
+/// what commands say of its config.
+async fn ends_well(mut daemon: Daemon, site: &Site, sandbox: &Sandbox, secrets: &[&str]) {
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.exit_code().await, Some(0));
     assert_eq!(sandbox.report().await["lapses"], 0);
     let log = daemon.log();
     assert!(log.len() > 5_000, "there is something to look through");
-    for secret in secrets.iter().copied().chain(["eyJ", "Bearer ", "PRIVATE KEY"]) {
-        assert!(!log.contains(secret), "{secret:?} is in the log");
+    let mut told = vec![("the log".to_owned(), log)];
+    for command in ["check", "plan"] {
+        let output = presenced().args([command, "--json", "--config"]).arg(site.config_file()).output();
+        let output = timeout(PATIENCE, output).await.expect("in time").unwrap();
+        told.push((command.to_owned(), format!("{output:?}")));
     }
+    told.extend(kept_in(&site.state_dir()));
+    assert!(told.len() > 4, "ledger and config are kept");
+    for secret in secrets.iter().copied().chain(["eyJ", "Bearer ", "PRIVATE KEY"]) {
+        for (place, text) in &told {
+            assert!(!text.contains(secret), "{secret:?} is in {place}");
+        }
+    }
+}
+
+/// The files below a directory, but for the sign-ins, which are there to hold a refresh token.
+fn kept_in(directory: &Path) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.ends_with("login") {
+            continue;
+        }
+        if path.is_dir() {
+            files.extend(kept_in(&path));
+        } else if path.is_file() {
+            let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+            files.push((path.display().to_string(), text));
+        }
+    }
+    files
 }
 
 /// A certificate, and the same with its key, in PEM.
@@ -116,7 +145,7 @@ async fn a_certificate_is_replaced_in_mid_run() {
     let lines: Vec<&str> = first_with_key.lines().chain(second_with_key.lines()).collect();
     let lines: Vec<&str> =
         lines.into_iter().filter(|line| !line.starts_with('-') && line.len() > 20).collect();
-    ends_well(daemon, &sandbox, &lines).await;
+    ends_well(daemon, &site, &sandbox, &lines).await;
 }
 
 #[tokio::test]
@@ -152,7 +181,7 @@ async fn a_federated_token_is_renewed_by_others_without_a_word_and_tried_at_once
     assert!(failed["advice"].as_str().unwrap().contains("federated_token_file /"), "{failed}");
     place(&site, "token", &token(&others, 3));
     daemon.event("token_granted").await;
-    ends_well(daemon, &sandbox, &[]).await;
+    ends_well(daemon, &site, &sandbox, &[]).await;
 }
 
 #[tokio::test]
@@ -186,7 +215,7 @@ async fn a_host_vouches_for_an_app_also_through_its_troubles() {
         }
         daemon.event("token_granted").await;
         sandbox.until_sets(3).await;
-        ends_well(daemon, &sandbox, &["h-canary"]).await;
+        ends_well(daemon, &site, &sandbox, &["h-canary"]).await;
     }
 }
 
@@ -288,7 +317,7 @@ async fn a_user_signs_in_once_and_again_after_a_revocation() {
     daemon.event("token_granted").await;
     let token: Value = serde_json::from_slice(&std::fs::read(kept(&site)).unwrap()).unwrap();
     let token = token["refresh_token"].as_str().unwrap().to_owned();
-    ends_well(daemon, &sandbox, &[&token]).await;
+    ends_well(daemon, &site, &sandbox, &[&token]).await;
 }
 
 fn kept(site: &Site) -> PathBuf {
