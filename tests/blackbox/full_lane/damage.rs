@@ -96,7 +96,7 @@ fn flip(ledger: &Path) {
 }
 
 #[tokio::test]
-#[ignore = "takes four minutes"]
+#[ignore = "takes four minutes: tests/long/run"]
 async fn a_ledger_that_was_cut_or_damaged_or_is_gone_costs_what_plan_foretells() {
     let course = Course::new(12, (0..USERS).map(available)).await;
     let daemon = course.run();
@@ -122,7 +122,7 @@ async fn a_ledger_that_was_cut_or_damaged_or_is_gone_costs_what_plan_foretells()
 }
 
 #[tokio::test]
-#[ignore = "takes a minute"]
+#[ignore = "takes a minute: tests/long/run"]
 async fn a_lane_that_plan_says_needs_no_ledger_holds_without_one() {
     let users = 6_000;
     let course = Course::new(10, (0..users).map(available)).await;
@@ -141,7 +141,7 @@ async fn a_lane_that_plan_says_needs_no_ledger_holds_without_one() {
 }
 
 #[tokio::test]
-#[ignore = "takes two minutes"]
+#[ignore = "takes two minutes: tests/long/run"]
 async fn a_disk_that_is_full_at_the_restart_costs_nobody_a_lapse() {
     let course = Course::new(10, (0..USERS).map(available)).await;
     let Some(disk) = SmallDisk::mount(&course.site.state_dir(), 8 << 20).await else {
@@ -166,7 +166,7 @@ async fn a_disk_that_is_full_at_the_restart_costs_nobody_a_lapse() {
 }
 
 #[tokio::test]
-#[ignore = "takes two minutes"]
+#[ignore = "takes two minutes: tests/long/run"]
 async fn a_disk_that_was_full_all_along_costs_what_plan_foretells() {
     let course = Course::new(12, (0..USERS).map(available)).await;
     let Some(_disk) = SmallDisk::mount(&course.site.state_dir(), 128 << 10).await else {

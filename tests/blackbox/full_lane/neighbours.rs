@@ -111,7 +111,7 @@ async fn p99_of_a_run(with_trouble: bool) -> f64 {
 }
 
 #[tokio::test]
-#[ignore = "takes five minutes"]
+#[ignore = "takes five minutes: tests/long/run"]
 async fn three_lanes_in_trouble_make_no_renewal_of_the_others_later() {
     let (mut without, mut with) = (f64::MAX, f64::MAX);
     for _ in 0..RUNS {

@@ -103,7 +103,7 @@ async fn sit_out_all(speed: u32, outages: Vec<Outage>) {
 }
 
 #[tokio::test]
-#[ignore = "takes four minutes"]
+#[ignore = "takes four minutes: tests/long/run"]
 async fn one_and_four_and_ten_minutes_without_the_service_are_made_good() {
     let outages =
         [(1, json!({ "status": 503 })), (4, json!({ "reset": true })), (10, json!({ "hang": true }))];
@@ -111,7 +111,7 @@ async fn one_and_four_and_ten_minutes_without_the_service_are_made_good() {
 }
 
 #[tokio::test]
-#[ignore = "takes five minutes"]
+#[ignore = "takes five minutes: tests/long/run"]
 async fn an_hour_without_the_service_is_made_good() {
     sit_out_all(20, vec![Outage { minutes: 60, trouble: json!({ "status": 503 }) }]).await;
 }

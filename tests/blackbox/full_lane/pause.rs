@@ -12,7 +12,7 @@ const USERS: u32 = 10_000;
 const LIBFAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
 
 #[tokio::test]
-#[ignore = "takes two minutes"]
+#[ignore = "takes two minutes: tests/long/run"]
 async fn ten_thousand_outlive_a_minute_in_which_the_daemon_is_stopped() {
     let course = Course::new(10, (0..USERS).map(available)).await;
     let daemon = course.run();
@@ -29,7 +29,7 @@ async fn ten_thousand_outlive_a_minute_in_which_the_daemon_is_stopped() {
 }
 
 #[tokio::test]
-#[ignore = "takes four minutes"]
+#[ignore = "takes four minutes: tests/long/run"]
 async fn a_wall_clock_that_is_set_an_hour_either_way_moves_no_renewal() {
     if !Path::new(LIBFAKETIME).exists() {
         println!("not tried: there is no {LIBFAKETIME}; it is in the package libfaketime");

@@ -42,7 +42,7 @@ async fn reload(course: &Course, daemon: &mut Daemon, calls: u32) -> f64 {
 }
 
 #[tokio::test]
-#[ignore = "takes four minutes"]
+#[ignore = "takes four minutes: tests/long/run"]
 async fn two_thousand_changes_in_a_full_lane_cost_nobody_a_lapse() {
     let mut course = Course::new(6, (0..USERS).map(available)).await;
     let mut daemon = course.run();

@@ -39,25 +39,25 @@ async fn nobody_lapses(users: u32, speed: u32, killed: Killed, down: f64) {
 }
 
 #[tokio::test]
-#[ignore = "takes two minutes"]
+#[ignore = "takes two minutes: tests/long/run"]
 async fn ten_thousand_outlive_a_minute_without_the_daemon() {
     nobody_lapses(10_000, 10, Killed::Settled, 60.0).await;
 }
 
 #[tokio::test]
-#[ignore = "takes four minutes"]
+#[ignore = "takes four minutes: tests/long/run"]
 async fn thirteen_thousand_five_hundred_outlive_five_seconds_without_the_daemon() {
     nobody_lapses(13_500, 4, Killed::Settled, 5.0).await;
 }
 
 #[tokio::test]
-#[ignore = "takes two minutes"]
+#[ignore = "takes two minutes: tests/long/run"]
 async fn ten_thousand_outlive_a_minute_five_minutes_after_the_first_start() {
     nobody_lapses(10_000, 10, Killed::After(300.0), 60.0).await;
 }
 
 #[tokio::test]
-#[ignore = "takes three minutes"]
+#[ignore = "takes three minutes: tests/long/run"]
 async fn thirteen_thousand_five_hundred_outlive_five_seconds_five_minutes_after_the_first_start() {
     nobody_lapses(13_500, 4, Killed::After(300.0), 5.0).await;
 }

@@ -33,13 +33,13 @@ async fn a_lane_holds(users: u32, quota: u32, speed: u32) {
 
 /// `LANE_USERS` (13500) and `LANE_SPEED` (5) replace its figures.
 #[tokio::test]
-#[ignore = "takes four minutes"]
+#[ignore = "takes four minutes: tests/long/run"]
 async fn one_lane_holds_as_many_as_it_should() {
     a_lane_holds(figure("LANE_USERS", 13_500), 1_500, figure("LANE_SPEED", 5)).await;
 }
 
 #[tokio::test]
-#[ignore = "takes seven minutes"]
+#[ignore = "takes seven minutes: tests/long/run"]
 async fn one_lane_with_a_larger_quota_holds_as_many_as_it_should() {
     a_lane_holds(90_000, 10_000, figure("SPEED", 3)).await;
 }
@@ -70,7 +70,7 @@ async fn never_sent(course: &Course) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-#[ignore = "takes five minutes"]
+#[ignore = "takes five minutes: tests/long/run"]
 async fn of_too_many_the_funded_hold_and_the_others_are_named_and_never_sent() {
     let mut course = Course::new(15, (0..CROWD).map(available)).await;
     // Who is left out is not a matter of the place in the file.
