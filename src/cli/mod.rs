@@ -1,6 +1,7 @@
 //! Wires the rooms together, one file a subcommand.
 
 pub mod check;
+pub mod control;
 pub mod demo;
 pub mod doctor;
 pub mod login;
@@ -62,6 +63,24 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     /// Sign in once as the user of an app, by a code that is entered on another device
     Login(login::LoginArgs),
+    /// Show how the running daemon and its sessions stand
+    Status(control::status::StatusArgs),
+    /// Say why a user is seen as they are, and which rule decides
+    Why(control::why::WhyArgs),
+    /// Show who changed what
+    History(control::history::HistoryArgs),
+    /// Have the running daemon look at the config again, and say what came of it
+    Reload(control::reload::ReloadArgs),
+    /// Show something else of a user for a while, whatever the config says
+    Set(control::set::SetArgs),
+    /// Take back what was set
+    Unset(control::set::UnsetArgs),
+    /// Clear sessions and hold none, until they are resumed
+    Release(control::release::ReleaseArgs),
+    /// Take releases back
+    Resume(control::release::ResumeArgs),
+    /// Say by the exit code whether the running daemon is well, for probes
+    Health(control::health::HealthArgs),
     /// Serve the Graph sandbox alone, for any client
     Sandbox(sandbox::SandboxArgs),
 }
@@ -81,6 +100,15 @@ impl Cli {
             Command::Plan(args) => plan::run(installed, &args),
             Command::Doctor(args) => doctor::run(installed, &args),
             Command::Login(args) => login::run(installed, &args),
+            Command::Status(args) => control::status::run(installed, &args),
+            Command::Why(args) => control::why::run(installed, &args),
+            Command::History(args) => control::history::run(installed, &args),
+            Command::Reload(args) => control::reload::run(installed, &args),
+            Command::Set(args) => control::set::run(installed, &args),
+            Command::Unset(args) => control::set::unset(installed, &args),
+            Command::Release(args) => control::release::run(installed, &args),
+            Command::Resume(args) => control::release::resume(installed, &args),
+            Command::Health(args) => control::health::run(installed, &args),
             Command::Sandbox(args) => sandbox::run(args),
         }
     }

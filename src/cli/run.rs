@@ -10,7 +10,9 @@ use tokio::task::JoinSet;
 
 use super::exit;
 use crate::daemon::clock::Clock;
+use crate::daemon::control::Desk;
 use crate::daemon::cron::Prompts;
+use crate::daemon::doors::Doors;
 use crate::daemon::driver::Daemon;
 use crate::daemon::logging::{self, LogFormat};
 use crate::daemon::reload::ConfigFile;
@@ -71,17 +73,23 @@ async fn keep(config: &Path, args: &RunArgs) -> anyhow::Result<ExitCode> {
         state_dir: args.state_dir.clone(),
         loopback_only: args.speed.is_some_and(|speed| speed > 1),
     };
-    let (parts, _state) = match start::parts(file, clock(args), Systemd::detect()) {
+    let path = file.path.clone();
+    let (parts, state) = match start::parts(file, clock(args), Systemd::detect()) {
         Ok(parts) => parts,
         Err(error) => return refuse(&error),
     };
+    let settings = std::sync::Arc::clone(&parts.first.next.settings);
+    let clock = parts.clock.clone();
     let mut daemon = Daemon::start(parts);
+    let desk = Desk::new(daemon.commands(), daemon.figures(), clock, state.path().to_owned(), path);
+    let doors = Doors::open(&settings, &desk);
     let prompts = Prompts::start(&daemon.commands()).await.context("the prompts do not start")?;
     let mut listeners = JoinSet::new();
     listeners.spawn(signals.forward(daemon.commands()));
 
     let ended = daemon.ended().await;
 
+    doors.close().await;
     prompts.stop().await;
     Ok(if ended.is_ok() { ExitCode::SUCCESS } else { exit::BUG.into() })
 }

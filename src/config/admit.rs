@@ -4,6 +4,7 @@ mod apps;
 mod azure;
 mod check;
 mod credential;
+mod doors;
 mod hash;
 mod people;
 mod proof;
@@ -24,6 +25,8 @@ use super::source::{FileIx, Sources};
 use crate::keeper::{OnRemove, Plan};
 
 use table::Used;
+
+pub(super) use doors::SOCKET as CONTROL_SOCKET;
 
 /// How many problems of a kind that may be as many as the rows of a CSV file are listed; the others are counted.
 const LISTED_MAX: usize = 20;
@@ -50,6 +53,8 @@ pub(super) fn admit(
     let network = network(main, sources);
     let around = apps::Around { sources, state_dir: &daemon.state_dir, complete, environment };
     let apps = apps::admit(contents, &around, problems);
+    let control = doors::control(main, sources, &apps, problems);
+    let http = doors::http(main, problems);
     let users = users::admit(contents, sources, &apps, complete, problems);
     if let Some(environment) = environment.filter(|environment| environment.looked_into) {
         check::environment(main, &network, &apps, environment, problems);
@@ -58,9 +63,18 @@ pub(super) fn admit(
     let plan = Plan::new(apps.lanes(users.sessions));
     check::funding(&plan, &apps, problems);
     let log_users = main.log_users.value().copied().unwrap_or(LogUsers::Id);
-    let written = hash::Written { main, daemon: &daemon, network: &network, log_users, people: &people };
+    let written = hash::Written {
+        main,
+        daemon: &daemon,
+        control: &control,
+        http: http.as_ref(),
+        network: &network,
+        log_users,
+        people: &people,
+    };
     let hash = hash::of(&written, &apps, &plan, sources);
-    let settings = Settings { daemon, network, log_users, apps: apps.into_settings(), people, hash };
+    let settings =
+        Settings { daemon, control, http, network, log_users, apps: apps.into_settings(), people, hash };
     Some(Admitted { settings, plan, used: users.used })
 }
 

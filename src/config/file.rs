@@ -7,15 +7,17 @@ use jiff::civil::Date;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::daemon::Daemon;
+use super::doors::{Control, Http};
 use super::problem::{Code, Problem};
-use super::read::{Key, Reader, Schema, TOP_KEYS, not_built_yet};
-use super::settings::{Cloud, LogUsers, OnStop, Proxy, StartWith};
+use super::read::{Key, Reader, Schema, TOP_KEYS};
+use super::settings::{Cloud, LogUsers, Proxy};
 use super::source::{FileIx, Place, Placed};
 use super::stated::Stated;
 use super::users_from::UsersFrom;
 use super::{credential, words};
+use crate::keeper::Quota;
 use crate::keeper::id::Guid;
-use crate::keeper::{OnRemove, Quota};
 
 use credential::Way;
 
@@ -24,6 +26,8 @@ use credential::Way;
 pub(super) struct Contents {
     pub(super) daemon: Daemon,
     pub(super) network: Network,
+    pub(super) control: Control,
+    pub(super) http: Http,
     pub(super) log_users: Key<LogUsers>,
     pub(super) defaults: Stated,
     /// `[defaults.app]`.
@@ -33,17 +37,6 @@ pub(super) struct Contents {
     pub(super) apps_unread: bool,
     pub(super) users: Vec<UserEntry>,
     pub(super) users_from: Vec<UsersFrom>,
-}
-
-/// `[daemon]`.
-#[derive(Default)]
-pub(super) struct Daemon {
-    pub(super) state_dir: Key<Box<str>>,
-    pub(super) on_stop: Key<OnStop>,
-    pub(super) stop_timeout: Key<Duration>,
-    pub(super) on_remove: Key<OnRemove>,
-    pub(super) max_removed: Key<u8>,
-    pub(super) start_with: Key<StartWith>,
 }
 
 /// `[network]`.
@@ -85,23 +78,13 @@ pub(super) struct UserEntry {
     pub(super) priority: Key<i32>,
 }
 
-const MAIN: Schema = Schema {
-    what: "the config",
-    keys: TOP_KEYS,
-    later: &["control", "http", "group", "schedule"],
-    special: &[],
-};
+const MAIN: Schema =
+    Schema { what: "the config", keys: TOP_KEYS, later: &["group", "schedule"], special: &[] };
 const INCLUDED: Schema = Schema {
     what: "an included file",
     keys: &["defaults", "app", "user", "users_from"],
     later: &["group", "schedule"],
     special: &["include", "daemon", "network", "log", "control", "http"],
-};
-const DAEMON: Schema = Schema {
-    what: "[daemon]",
-    keys: &["state_dir", "on_stop", "stop_timeout", "on_remove", "max_removed", "start_with", "reload"],
-    later: &[],
-    special: &[],
 };
 const NETWORK: Schema = Schema { what: "[network]", keys: &["proxy", "ca_file"], later: &[], special: &[] };
 const LOG: Schema = Schema { what: "[log]", keys: &["users"], later: &[], special: &[] };
@@ -132,8 +115,6 @@ const USER: Schema = Schema {
     special: &[],
 };
 
-/// From 1 s; above 10 min a service manager would lose its patience first.
-const STOP_TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
 /// Graph's windows are 10 s and 30 s long; an hour is beyond what a limit of requests would be counted over.
 const QUOTA_WINDOW: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3_600);
 /// Far above Graph's 130,000 for an app over all tenants.
@@ -153,6 +134,12 @@ impl Contents {
                 reader.table(tree, "daemon").map(|t| Daemon::read(reader, t)).unwrap_or_default();
             contents.network =
                 reader.table(tree, "network").map(|t| Network::read(reader, t)).unwrap_or_default();
+            contents.control =
+                reader.table(tree, "control").map(|t| Control::read(reader, t)).unwrap_or_default();
+            if let Some(http) = reader.table(tree, "http") {
+                let at = tree.get("http").map(|value| reader.place(value));
+                contents.http = Http::read(reader, http, at);
+            }
             if let Some(log) = reader.table(tree, "log") {
                 reader.check_keys(log, &LOG);
                 contents.log_users = reader.key(log, "users", |reader, value| {
@@ -202,49 +189,6 @@ fn check_included(reader: &mut Reader<'_>, tree: &DeTable<'_>, main: &str) {
                 .help(format!("move it to {main}"))
         });
     }
-}
-
-impl Daemon {
-    fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Self {
-        reader.check_keys(table, &DAEMON);
-        reader.key(table, "reload", reload);
-        Self {
-            state_dir: reader.key(table, "state_dir", words::path),
-            on_stop: reader.key(table, "on_stop", |reader, value| {
-                reader.choice(value, &[("leave", OnStop::Leave), ("clear", OnStop::Clear)])
-            }),
-            stop_timeout: reader.key(table, "stop_timeout", |reader, value| {
-                words::duration(reader, value, STOP_TIMEOUT, "1s to 10m")
-            }),
-            on_remove: reader.key(table, "on_remove", |reader, value| {
-                reader.choice(value, &[("clear", OnRemove::Clear), ("leave", OnRemove::Leave)])
-            }),
-            max_removed: reader.key(table, "max_removed", words::percent),
-            start_with: reader.key(table, "start_with", |reader, value| {
-                reader.choice(value, &[("last-good", StartWith::LastGood), ("file", StartWith::File)])
-            }),
-        }
-    }
-}
-
-/// `reload` has one legal value as yet, and nothing to keep of it.
-fn reload(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<()> {
-    let prompts = reader.strings(value, |reader, word| match word.value {
-        "sighup" => Some(()),
-        "watch" => {
-            reader.push(not_built_yet(word.at, "reload on a change of the files (`watch`)"));
-            None
-        }
-        other => {
-            reader.push(super::read::unknown_word(word.at, "prompt", other, &["sighup"]));
-            None
-        }
-    })?;
-    if prompts.is_empty() {
-        let problem = Problem::new(Code::OutOfRange, reader.place(value), "SIGHUP always reloads");
-        reader.push(problem.label("at least \"sighup\""));
-    }
-    Some(())
 }
 
 impl Network {

@@ -8,6 +8,8 @@ mod admit;
 pub mod certificate;
 mod credential;
 mod csv;
+mod daemon;
+mod doors;
 mod environment;
 mod file;
 mod include;
@@ -23,7 +25,9 @@ mod syntax;
 mod users_from;
 mod words;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
 
 use crate::keeper::Plan;
 use environment::Environment;
@@ -49,6 +53,21 @@ pub struct Loaded {
     /// The files that it was read from; of CSV files only the columns that were asked for, because nobody who is to
     /// keep the files should have to keep the rest.
     pub sources: Sources,
+}
+
+/// The control socket of the daemon that runs on the file at `path`, also where that file has problems: whoever asks for
+/// the daemon may well do so because of them.
+#[must_use]
+pub fn control_socket(path: &Path) -> PathBuf {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let (table, _) = DeTable::parse_recoverable(&text);
+    let control = table.get_ref().get("control").and_then(|control| control.get_ref().as_table());
+    let socket =
+        control.and_then(|control| control.get("socket")).and_then(|socket| socket.get_ref().as_str());
+    match socket {
+        Some(socket) => path.parent().unwrap_or(Path::new("")).join(socket),
+        None => PathBuf::from(admit::CONTROL_SOCKET),
+    }
 }
 
 /// Reads the file at `path` and those it includes, and checks everything.

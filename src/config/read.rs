@@ -53,7 +53,7 @@ impl<T> Key<T> {
 
 /// The keys that belong to no table.
 pub(super) const TOP_KEYS: &[&str] =
-    &["include", "daemon", "network", "log", "defaults", "app", "user", "users_from"];
+    &["include", "daemon", "control", "http", "network", "log", "defaults", "app", "user", "users_from"];
 
 /// The keys that a table may have.
 pub(super) struct Schema {

@@ -34,6 +34,36 @@ pub fn wish(layers: &[Layer]) -> Option<Wish> {
     Some(Wish { state, expiration })
 }
 
+/// The state that an availability and an activity mean, in Graph's words, compared without case; `None` for `none`.
+///
+/// # Errors
+/// What would be right.
+pub fn state_of(availability: &str, activity: Option<&str>) -> Result<Option<PresenceState>, String> {
+    const PAIRS: &str = "Available, Busy with InACall or InAConferenceCall, Away, DoNotDisturb, or none";
+    if availability.eq_ignore_ascii_case("none") {
+        return match activity {
+            None => Ok(None),
+            Some(_) => Err("`none` takes no activity".to_owned()),
+        };
+    }
+    let same = |state: &PresenceState| state.availability().eq_ignore_ascii_case(availability);
+    let mut fitting: Vec<PresenceState> = PresenceState::ALL.into_iter().filter(same).collect();
+    if fitting.is_empty() {
+        return Err(format!("unknown availability `{availability}`; a session shows {PAIRS}"));
+    }
+    if let Some(activity) = activity {
+        fitting.retain(|state| state.activity().eq_ignore_ascii_case(activity));
+    }
+    match fitting[..] {
+        [state] => Ok(Some(state)),
+        [] => Err(format!(
+            "{availability} cannot be combined with activity `{}`; a session shows {PAIRS}",
+            activity.unwrap_or_default()
+        )),
+        _ => Err(format!("{availability} needs an activity: InACall or InAConferenceCall")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,5 +80,21 @@ mod tests {
         assert_eq!(wish_of(&[Layer::built_in(), defaults, none]), None);
         assert_eq!(wish_of(&[Layer::built_in(), none, user]), Some((PresenceState::InACall, 60)));
         assert_eq!(wish(&[]), None);
+    }
+
+    #[test]
+    fn a_pair_is_read_without_case_and_a_wrong_one_is_told_what_would_be_right() {
+        assert_eq!(state_of("busy", Some("inacall")), Ok(Some(PresenceState::InACall)));
+        assert_eq!(state_of("DONOTDISTURB", None), Ok(Some(PresenceState::Presenting)));
+        assert_eq!(state_of("None", None), Ok(None));
+        for (availability, activity, told) in [
+            ("Busy", None, "needs an activity: InACall or InAConferenceCall"),
+            ("Busy", Some("Busy"), "cannot be combined with activity `Busy`"),
+            ("Offline", None, "unknown availability `Offline`"),
+            ("none", Some("Away"), "takes no activity"),
+        ] {
+            let error = state_of(availability, activity).unwrap_err();
+            assert!(error.contains(told), "{error}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What the config says once it is admitted: valid by construction.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,10 @@ use crate::keeper::{OnRemove, Quota};
 pub struct Settings {
     /// `[daemon]`.
     pub daemon: DaemonSettings,
+    /// `[control]`.
+    pub control: ControlSettings,
+    /// `[http]`; `None`: nothing is served there.
+    pub http: Option<HttpSettings>,
     /// `[network]`.
     pub network: Network,
     /// `[log] users`.
@@ -75,6 +80,54 @@ pub enum StartWith {
     LastGood,
     /// Nothing: exit 78.
     File,
+}
+
+/// `[control]`: how the daemon is steered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ControlSettings {
+    /// The Unix socket, at most 107 bytes long.
+    pub socket: PathBuf,
+    /// The group that may use it, by name or number; `None`: that of the daemon.
+    pub group: Option<Box<str>>,
+    /// Where the control API is served over TCP; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
+    /// With what it is served over TLS there; always there beyond loopback.
+    pub tls: Option<CertificateFiles>,
+    /// Who may come in there.
+    pub tokens: Vec<Bearer>,
+}
+
+/// A named token of the control API. Never holds the token, only where it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Bearer {
+    /// Its name, for the audit log.
+    pub name: Box<str>,
+    /// The file that it is in; read at each use.
+    pub file: PathBuf,
+    /// What it may do.
+    pub may: Rights,
+    /// The apps that it is for; `None`: all.
+    pub apps: Option<Vec<Arc<str>>>,
+}
+
+/// What someone may do with the control API.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Rights {
+    /// Look: `read`.
+    pub read: bool,
+    /// Override states under a source of their own: `override`.
+    pub overrides: bool,
+    /// All else: the operator's overrides, release, resume, reload: `operate`.
+    pub operate: bool,
+}
+
+/// `[http]`: health, metrics and the status page.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HttpSettings {
+    /// Where it is served.
+    pub listen: SocketAddr,
+    /// The share of parked sessions that `/heldz` takes for well, in percent.
+    pub tolerate: u8,
 }
 
 /// `[network]`.

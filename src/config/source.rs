@@ -41,6 +41,18 @@ impl Sources {
         self.files.iter().map(|file| (file.path(), file.text()))
     }
 
+    /// Where a text is first found, compared without case: `conf.d/10-hq.toml:31`, the path as it is shown in problems.
+    #[must_use]
+    pub fn line_with(&self, text: &str) -> Option<String> {
+        let wanted = text.to_ascii_lowercase();
+        self.iter().find_map(|(path, file)| {
+            let line = file.lines().position(|line| line.to_ascii_lowercase().contains(&wanted))?;
+            let directory = self.main().directory();
+            let shown = path.strip_prefix(directory).unwrap_or(path);
+            Some(format!("{}:{}", shown.display(), line + 1))
+        })
+    }
+
     /// How many files they are, at least one.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -84,6 +84,11 @@ impl Clock {
         }
     }
 
+    /// Returns after a span of the world's time.
+    pub async fn sleep_real(&self, span: Duration) {
+        self.sleep(span.saturating_mul(self.speed)).await;
+    }
+
     /// Returns after a span of this clock.
     pub async fn sleep(&self, span: Duration) {
         self.sleep_until(self.now() + span).await;

@@ -1,9 +1,15 @@
 //! How the daemon stands, for others to read, and in one line.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::logging::Summary;
+use super::reload::Accepted;
+use super::token::expiry::End;
 use crate::config::settings::ConfigHash;
+use crate::keeper::id::LaneKey;
 use crate::keeper::snapshot::Standing;
 use crate::keeper::{LaneSnapshot, MonoTime, Snapshot};
 
@@ -20,6 +26,38 @@ pub struct Figures {
     pub config: ConfigHash,
     /// What is wrong with the config, if something is.
     pub trouble: ConfigTrouble,
+    /// The moment, in wall time.
+    pub wall: SystemTime,
+    /// When the daemon started, in wall time.
+    pub started: SystemTime,
+    /// What is in force.
+    pub accepted: Accepted,
+    /// The last reload; `None`: there was none.
+    pub last_reload: Option<LastReload>,
+    /// Overrides in force.
+    pub overrides: usize,
+    /// Who is released; `None`: nobody.
+    pub released: Option<Released>,
+    /// When credentials end, as far as that is known.
+    pub ends: Arc<BTreeMap<LaneKey, End>>,
+}
+
+/// Whose sessions are not held because somebody said so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Released {
+    /// Everyone's.
+    All,
+    /// Those of so many users.
+    Users(usize),
+}
+
+/// What came of the last reload.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LastReload {
+    /// When it was over, in wall time.
+    pub at: SystemTime,
+    /// Why it was refused; `None`: it was taken.
+    pub refused: Option<String>,
 }
 
 /// What a daemon is doing.
@@ -165,7 +203,25 @@ mod tests {
 
     fn figures(stage: Stage, lanes: Vec<LaneSnapshot>, trouble: ConfigTrouble) -> Figures {
         let config = ConfigHash([0x7f; 32]);
-        Figures { at: MonoTime::ZERO, stage, snapshot: Snapshot { lanes }, config, trouble }
+        let loaded = crate::config::load_sources(
+            crate::config::Sources::new("c.toml", include_str!("../../config.example.toml")),
+            crate::config::Look::TextsAlone,
+        )
+        .unwrap();
+        Figures {
+            at: MonoTime::ZERO,
+            stage,
+            snapshot: Snapshot { lanes },
+            config,
+            trouble,
+            wall: SystemTime::UNIX_EPOCH,
+            started: SystemTime::UNIX_EPOCH,
+            accepted: Accepted { settings: Arc::new(loaded.settings), plan: Arc::new(loaded.plan) },
+            last_reload: None,
+            overrides: 0,
+            released: None,
+            ends: Arc::default(),
+        }
     }
 
     #[test]

@@ -131,6 +131,16 @@ impl Lanes {
         }
     }
 
+    /// Which lane is at a place.
+    pub(super) fn key(&self, place: LaneIx) -> Option<&LaneKey> {
+        self.lane(place).map(|lane| &lane.key)
+    }
+
+    /// The app of a lane that the config names.
+    pub(super) fn app(&self, place: LaneIx) -> Option<&App> {
+        Some(&self.lane(place)?.way.as_ref()?.app)
+    }
+
     /// The app's name.
     pub(super) fn name(&self, place: LaneIx) -> String {
         self.lane(place).map_or_else(String::new, |lane| lane.name.to_string())

@@ -1,16 +1,19 @@
 //! From the file to what the driver carries out: read, checked, compared. It blocks, so it runs on a thread of its
 //! own; nothing in force is touched.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::lanes::{Ways, new_ways};
+use super::logging::People;
 use super::outlook::Outlook;
 use super::token;
 use crate::config::settings::{App, Credential, Settings, is_loopback};
 use crate::config::{self, Loaded, Look, Problems, Sources};
+use crate::keeper::diff::SessionDiff;
 use crate::keeper::plan::HeldRemovals;
-use crate::keeper::{Diff, Plan, diff};
+use crate::keeper::{Diff, Plan, Wish, diff};
 
 /// What is in force.
 #[derive(Clone, Debug)]
@@ -49,6 +52,8 @@ pub struct Prepared {
     pub warnings: Option<(usize, String)>,
     /// What it will come to.
     pub outlook: Outlook,
+    /// What it changes: the first changes, in words.
+    pub changes: Arc<[String]>,
 }
 
 /// Why a config is not taken.
@@ -58,11 +63,14 @@ pub struct Refused {
     pub problems: usize,
     /// The first of them with its place, or what else it is.
     pub first: String,
+    /// All of them, as `check` shows them.
+    pub all: Option<Arc<str>>,
 }
 
 impl From<&Problems> for Refused {
     fn from(problems: &Problems) -> Self {
-        Self { problems: problems.errors(), first: problems.first_line() }
+        let all = Some(problems.render(false).to_string().into());
+        Self { problems: problems.errors(), first: problems.first_line(), all }
     }
 }
 
@@ -70,7 +78,7 @@ impl Refused {
     /// Another reason than a problem in the file.
     #[must_use]
     pub fn because(first: impl Into<String>) -> Self {
-        Self { problems: 0, first: first.into() }
+        Self { problems: 0, first: first.into(), all: None }
     }
 }
 
@@ -87,22 +95,17 @@ impl ConfigFile {
         Ok(loaded)
     }
 
-    /// Reads the files and compares them with what is in force.
+    /// Reads the files and compares them with what is in force. `accept_shrink`: removals do not wait, however many.
     ///
     /// # Errors
     /// Why they are not taken.
-    pub fn prepare(&self, in_force: &Accepted) -> Result<Prepared, Refused> {
+    pub fn prepare(&self, in_force: &Accepted, accept_shrink: bool) -> Result<Prepared, Refused> {
         let loaded = self.load().map_err(|problems| Refused::from(&problems))?;
-        let (is, was) = (&loaded.settings.daemon.state_dir, &in_force.settings.daemon.state_dir);
-        if is != was {
-            return Err(Refused::because(format!(
-                "[daemon] state_dir: a change from {} to {} needs a restart",
-                was.display(),
-                is.display()
-            )));
+        if let Some(what) = needs_restart(&in_force.settings, &loaded.settings) {
+            return Err(Refused::because(what));
         }
         self.admit(&loaded.settings)?;
-        prepare(loaded, &in_force.plan, Some(&in_force.settings))
+        prepare(loaded, &in_force.plan, Some(&in_force.settings), accept_shrink)
     }
 
     /// Checks what a good config must hold to beyond itself.
@@ -118,6 +121,20 @@ impl ConfigFile {
     }
 }
 
+/// What a running daemon cannot change of itself.
+fn needs_restart(was: &Settings, is: &Settings) -> Option<String> {
+    fn change<T: PartialEq>(key: &str, was: &T, is: &T, show: impl Fn(&T) -> String) -> Option<String> {
+        (was != is).then(|| format!("{key}: a change from {} to {} needs a restart", show(was), show(is)))
+    }
+    let path = |path: &PathBuf| path.display().to_string();
+    let address = |at: &Option<SocketAddr>| at.map_or_else(|| "none".to_owned(), |at| at.to_string());
+    let http = |settings: &Settings| settings.http.map(|http| http.listen);
+    change("[daemon] state_dir", &was.daemon.state_dir, &is.daemon.state_dir, path)
+        .or_else(|| change("[control] socket", &was.control.socket, &is.control.socket, path))
+        .or_else(|| change("[control] listen", &was.control.listen, &is.control.listen, address))
+        .or_else(|| change("[http] listen", &http(was), &http(is), address))
+}
+
 /// Whether nothing that an app's lane asks is outside of this machine.
 #[must_use]
 pub fn stays_here(app: &App) -> bool {
@@ -130,17 +147,55 @@ pub fn stays_here(app: &App) -> bool {
 ///
 /// # Errors
 /// When `[network]` cannot be done.
-pub fn prepare(loaded: Loaded, old: &Plan, previous: Option<&Settings>) -> Result<Prepared, Refused> {
+pub fn prepare(
+    loaded: Loaded,
+    old: &Plan,
+    previous: Option<&Settings>,
+    accept_shrink: bool,
+) -> Result<Prepared, Refused> {
     /// Plans up to this size are checked against the diff's law in debug builds.
     const SMALL: usize = 2_000;
     let warnings = (!loaded.warnings.is_empty())
         .then(|| (loaded.warnings.warnings(), loaded.warnings.first_line()))
         .filter(|(count, _)| *count > 0);
     let ways = new_ways(&loaded.settings, previous).map_err(|error| Refused::because(error.to_string()))?;
-    let (plan, held) = loaded.plan.hold_removals(old, loaded.settings.daemon.max_removed);
+    let max_removed = if accept_shrink { 100 } else { loaded.settings.daemon.max_removed };
+    let (plan, held) = loaded.plan.hold_removals(old, max_removed);
     let diff = diff(old, &plan);
     debug_assert!(plan.len() > SMALL || diff.apply(old) == plan, "apply(old, diff(old, new)) == new");
     let outlook = Outlook::of(old, &plan, &diff);
+    let changes = changes(old, &diff, &loaded.settings);
     let next = Accepted { settings: Arc::new(loaded.settings), plan: Arc::new(plan) };
-    Ok(Prepared { next, diff, held, ways, sources: loaded.sources, warnings, outlook })
+    Ok(Prepared { next, diff, held, ways, sources: loaded.sources, warnings, outlook, changes })
+}
+
+/// The first changes of a diff, in words: `+ user app state`, `~ user app state -> state`, `- user app`.
+fn changes(old: &Plan, diff: &Diff, settings: &Settings) -> Arc<[String]> {
+    const FIRST: usize = 100;
+    let shown = |wish: Option<Wish>| wish.map_or_else(|| "none".to_owned(), |wish| wish.state.to_string());
+    let show = |user| People::shown(settings, user);
+    let each = diff.lanes.iter().flat_map(|lane| lane.sessions.iter().map(move |session| (lane, session)));
+    each.take(FIRST)
+        .map(|(lane, session)| {
+            let was = old.lane(&lane.key);
+            let named = settings.apps.iter().find(|app| app.lane() == lane.key).map(|app| &app.name);
+            let app = named.or_else(|| was.map(|lane| &lane.head.name)).map_or("", |name| &**name);
+            match session {
+                SessionDiff::Added(plan) => {
+                    format!("+ {} {app}: {}", show(plan.user), shown(plan.wish))
+                }
+                SessionDiff::Removed { user, .. } => format!("- {} {app}", show(*user)),
+                SessionDiff::Changed(plan) => {
+                    let before = was.and_then(|lane| lane.session(plan.user)).and_then(|s| s.wish);
+                    let wish = |wish: Option<Wish>| {
+                        let expiration = wish.map(|wish| format!(" for {}", wish.expiration));
+                        let same_state = before.map(|b| b.state) == plan.wish.map(|w| w.state);
+                        let expiration = expiration.filter(|_| same_state).unwrap_or_default();
+                        format!("{}{expiration}", shown(wish))
+                    };
+                    format!("~ {} {app}: {} -> {}", show(plan.user), wish(before), wish(plan.wish))
+                }
+            }
+        })
+        .collect()
 }

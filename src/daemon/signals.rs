@@ -15,7 +15,7 @@ use signal_hook_tokio::SignalsInfo;
 use tokio::sync::mpsc;
 
 use super::clock::Clock;
-use super::driver::Command;
+use super::driver::{Command, ReloadAsk};
 
 /// Who sent a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,7 +61,7 @@ impl Signals {
                 .and_then(|sender| Some(Origin { pid: u32::try_from(sender.pid).ok()?, uid: sender.uid }));
             let stop = matches!(origin.signal, SIGTERM | SIGINT);
             let command = match origin.signal {
-                SIGHUP => Command::Reload { by },
+                SIGHUP => Command::Reload(ReloadAsk { by, ..ReloadAsk::default() }),
                 SIGUSR1 => Command::RenewAll { by },
                 _ => Command::Stop { by },
             };

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use toml::de::DeTable;
@@ -16,14 +17,15 @@ use super::driver::{Kept, Parts};
 use super::lanes::{Ways, ways_for};
 use super::ledger;
 use super::logging;
+use super::overrides::{Overrides, scribe};
 use super::reload::{ConfigFile, Refused, prepare};
 use super::state_dir::{StateDir, StateDirError};
 use super::systemd::Systemd;
 use crate::config::settings::Settings;
 use crate::config::{self, Loaded, Look, Problems};
-use crate::keeper::Plan;
 use crate::keeper::event::RestoredLane;
 use crate::keeper::id::LaneKey;
+use crate::keeper::{MonoTime, Plan};
 
 /// Where state is kept when no config can be read that says so.
 const DEFAULT_STATE_DIR: &str = "/var/lib/presenced";
@@ -102,8 +104,9 @@ pub fn parts(file: ConfigFile, clock: Clock, systemd: Systemd) -> Result<(Parts,
     }
     let older_ways = older_ways(&state.accepted(), &found.lanes, &loaded.settings);
     let old = Plan::of_restored(&found.lanes);
-    let first = prepare(loaded, &old, None).map_err(StartError::Unrunnable)?;
-    let kept = Kept { leases, accepted: state.accepted() };
+    let first = prepare(loaded, &old, None, false).map_err(StartError::Unrunnable)?;
+    let overrides = earlier_overrides(state.path(), wall, now);
+    let kept = Kept { state: state.path().to_owned(), leases, accepted: state.accepted() };
     let parts = Parts {
         clock,
         first,
@@ -113,8 +116,24 @@ pub fn parts(file: ConfigFile, clock: Clock, systemd: Systemd) -> Result<(Parts,
         kept: Some(kept),
         systemd,
         last_good,
+        overrides,
     };
     Ok((parts, state))
+}
+
+/// The overrides and releases of an earlier run. What cannot be read of them must not keep the sessions from being kept.
+fn earlier_overrides(state: &Path, wall: SystemTime, now: MonoTime) -> Overrides {
+    match scribe::load(state, wall, now) {
+        Ok((overrides, 0)) => overrides,
+        Ok((overrides, damaged)) => {
+            logging::overrides_damaged(damaged, None);
+            overrides
+        }
+        Err(error) => {
+            logging::overrides_damaged(0, Some(&error));
+            Overrides::default()
+        }
+    }
 }
 
 /// The last accepted config, its state directory, and when it was accepted.

@@ -59,6 +59,11 @@ impl Agenda {
         self.first(queue).filter(|&(key, _)| key <= now).map(|(_, slot)| slot)
     }
 
+    /// All of a queue, in its order.
+    pub(super) fn entries(&self, queue: Queue) -> impl Iterator<Item = (MonoTime, Slot)> + '_ {
+        self.queues[queue as usize].iter().copied()
+    }
+
     /// Slots in a queue whose key is before `until`.
     pub(super) fn before(&self, queue: Queue, until: MonoTime) -> impl Iterator<Item = Slot> + '_ {
         self.queues[queue as usize].iter().take_while(move |(key, _)| *key < until).map(|(_, slot)| *slot)

@@ -21,7 +21,7 @@ pub enum Input {
         /// What becomes of the sessions it removes.
         on_remove: OnRemove,
     },
-    /// Between two plans something else is wanted of a session: an override or an edge of a schedule.
+    /// Between two plans the plan's word on a session is another: an edge of a schedule. An override hides it.
     Change {
         /// Which.
         session: SessionIx,
@@ -29,8 +29,20 @@ pub enum Input {
         wish: Option<Wish>,
         /// When this ends, as far as known; else [`MonoTime::FAR`].
         until: MonoTime,
-        /// Whether it goes before other changes: an override does.
-        urgent: bool,
+    },
+    /// Something else than the plan says is wanted of a session, or no longer. It goes before other changes, and
+    /// outlasts plans until it is taken back.
+    Override {
+        /// Which.
+        session: SessionIx,
+        /// What is wanted instead; `None`: what the plan says.
+        over: Option<Over>,
+    },
+    /// From here on nothing is held for anyone who is new: they are overridden as they come, with no session. Who is there
+    /// already is overridden one by one.
+    Release {
+        /// Whether it is so; `false`: no longer. Who is overridden stays so.
+        all: bool,
     },
     /// A request was answered, or lost. Each [`Output::Send`] gets exactly one, at the latest at its deadline.
     Answered {
@@ -62,6 +74,15 @@ pub enum Input {
         /// Whether to clear every session that we hold.
         clear: bool,
     },
+}
+
+/// What is wanted of a session instead of what the plan says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Over {
+    /// What it shall show; `None`: no session of ours.
+    pub wish: Option<Wish>,
+    /// When this ends, as far as known; else [`MonoTime::FAR`]. It is ended from outside, not by itself.
+    pub until: MonoTime,
 }
 
 /// What becomes of a session at the service once nobody wants it any more.
@@ -235,6 +256,13 @@ pub enum Event {
     },
     /// A user who was parked is granted again.
     Unparked {
+        /// Which.
+        session: SessionIx,
+        /// Whose.
+        user: UserId,
+    },
+    /// A session is past its lapse.
+    SessionLapsed {
         /// Which.
         session: SessionIx,
         /// Whose.

@@ -28,10 +28,10 @@ pub struct Keeper {
     pub(super) now: MonoTime,
     /// By place; `None` is free.
     pub(super) lanes: Vec<Option<Lane>>,
-    by_key: BTreeMap<LaneKey, LaneIx>,
+    pub(super) by_key: BTreeMap<LaneKey, LaneIx>,
     /// When each lane wants to be asked again.
     wakes: Wakes,
-    apps: Vec<App>,
+    pub(super) apps: Vec<App>,
     app_of: BTreeMap<(Arc<str>, ClientId), usize>,
     /// When an app whose budget is short has room again.
     app_wakes: Wakes,
@@ -39,13 +39,15 @@ pub struct Keeper {
     /// Users who move: where they are cleared once they are set elsewhere.
     moving: HashMap<UserId, SessionIx>,
     draining: bool,
+    /// Whoever is new is released.
+    released: bool,
     out: Outbox,
 }
 
 /// Lanes of one client id share what Graph grants an app over all tenants.
 #[derive(Debug)]
-struct App {
-    budget: Budget,
+pub(super) struct App {
+    pub(super) budget: Budget,
     lanes: BTreeSet<LaneIx>,
     /// Lanes that would send, the most urgent first; of equals the one that was served longest ago.
     waiting: BTreeSet<Turn>,
@@ -83,9 +85,17 @@ impl Keeper {
                 let counts = diff.counts();
                 self.pending = Some(Pending { diff, on_remove, lane: 0, session: 0, counts });
             }
-            Input::Change { session, wish, until, urgent } => {
-                self.on_lane(session.lane, |lane| lane.change(session.slot, wish, until, urgent, now));
+            Input::Change { session, wish, until } => {
+                self.on_lane(session.lane, |lane| lane.change(session.slot, wish, until, now));
                 self.share(session.lane);
+            }
+            Input::Override { session, over } => {
+                self.on_lane(session.lane, |lane| lane.override_with(session.slot, over, now));
+                self.share(session.lane);
+            }
+            Input::Release { all } => {
+                self.released = all;
+                self.on_lanes(|lane| lane.released = all);
             }
             Input::Answered { session, outcome } => {
                 self.answered(session, outcome);
@@ -216,6 +226,12 @@ impl Keeper {
         }
     }
 
+    /// There may be room for a lane, and for others of its app.
+    pub(super) fn look_again(&mut self, ix: LaneIx, app: usize) {
+        self.wakes.set(ix.0, self.now);
+        self.await_room(app);
+    }
+
     /// If lanes wait for the app's budget, look again when it has room.
     fn await_room(&mut self, app: usize) {
         let App { budget, waiting, .. } = &mut self.apps[app];
@@ -239,7 +255,9 @@ impl Keeper {
             self.lanes.len() - 1
         });
         let ix = LaneIx(index(at));
-        self.lanes[at] = Some(Lane::new(ix, app, key.clone(), head, self.now));
+        let mut lane = Lane::new(ix, app, key.clone(), head, self.now);
+        lane.released = self.released;
+        self.lanes[at] = Some(lane);
         self.by_key.insert(key.clone(), ix);
         self.apps[app].lanes.insert(ix);
         self.wakes.set(ix.0, self.now);
@@ -352,7 +370,7 @@ impl Keeper {
 
     /// Lanes of one client id need a fraction together.
     fn share(&mut self, ix: LaneIx) {
-        let Some(lane) = self.lanes[ix.0 as usize].as_ref() else { return };
+        let Some(lane) = self.lanes.get(ix.0 as usize).and_then(Option::as_ref) else { return };
         let app = &self.apps[lane.app];
         let mut load = Load::default();
         for lane in &app.lanes {

@@ -112,14 +112,45 @@ pub struct SessionView {
     pub user: UserId,
     /// What is wanted.
     pub wish: Option<Wish>,
+    /// Whether that comes from an override.
+    pub overridden: bool,
+    /// When that ends, as far as known; else [`MonoTime::FAR`].
+    pub until: MonoTime,
+    /// What the plan says: the same as `wish`, unless that comes from an override.
+    pub planned: Option<Wish>,
     /// What the service granted last, in date or not.
     pub granted: Option<PresenceState>,
+    /// When the request for that was sent.
+    pub sent_at: Option<MonoTime>,
     /// When that lapses, or has lapsed.
     pub lapses_at: Option<MonoTime>,
+    /// When the service forgets it altogether.
+    pub expires_at: Option<MonoTime>,
     /// How it stands.
     pub phase: Phase,
+    /// What comes next.
+    pub next: Next,
+    /// Answers that were lost in a row.
+    pub lost: u8,
     /// Sets granted so far to a session in the same state.
     pub renewals: u32,
+}
+
+/// What comes next for a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Next {
+    /// The answer to a request that is under way.
+    Answer,
+    /// A request, as soon as its turn comes.
+    Turn,
+    /// A renewal, then.
+    Renewal(MonoTime),
+    /// Another try after a lost answer, then.
+    Retry(MonoTime),
+    /// Another try after a refusal, then.
+    Trial(MonoTime),
+    /// Nothing.
+    Nothing,
 }
 
 /// How a session stands.

@@ -1,10 +1,11 @@
 //! Renders the machine's state for the outside: counters, lane figures, sessions page by page.
 
-use super::id::{LaneIx, SessionIx, Slot};
+use super::agenda::Queue;
+use super::id::{LaneIx, LaneKey, SessionIx, Slot, UserId};
 use super::lane::Lane;
 use super::machine::Keeper;
 use super::session::Session;
-use super::snapshot::{LaneSnapshot, Page, Phase, Query, SessionView, Snapshot, Standing};
+use super::snapshot::{LaneSnapshot, Next, Page, Phase, Query, SessionView, Snapshot, Standing};
 use super::time::MonoTime;
 
 impl Keeper {
@@ -28,7 +29,7 @@ impl Keeper {
                     return page;
                 }
                 if lane.slot_of(session.user) == Some(at.slot) {
-                    page.sessions.push(view_session(at, session));
+                    page.sessions.push(view_session(lane, at, session));
                 }
                 slot += 1;
             }
@@ -39,9 +40,48 @@ impl Keeper {
 
     /// The session of a user in a lane.
     #[must_use]
-    pub fn find(&self, lane: LaneIx, user: super::id::UserId) -> Option<SessionIx> {
+    pub fn find(&self, lane: LaneIx, user: UserId) -> Option<SessionIx> {
         let lane = self.lanes.get(lane.0 as usize)?.as_ref()?;
         lane.slot_of(user).map(|slot| lane.session_ix(slot))
+    }
+
+    /// How a session stands; `None`: there is none at this place.
+    #[must_use]
+    pub fn session(&self, at: SessionIx) -> Option<SessionView> {
+        let lane = self.lanes.get(at.lane.0 as usize)?.as_ref()?;
+        let session = lane.sessions.get(at.slot.0 as usize)?;
+        (lane.slot_of(session.user) == Some(at.slot)).then(|| view_session(lane, at, session))
+    }
+
+    /// The place of the lane with this key.
+    #[must_use]
+    pub fn lane(&self, key: &LaneKey) -> Option<LaneIx> {
+        self.by_key.get(key).copied()
+    }
+
+    /// Sessions that are not held as they are wanted, at most `limit` of them: lapsed ones first, the longest lapsed
+    /// before all others, then those that are refused, wait for a repeat, or were never granted. The work does not grow
+    /// with the sessions.
+    #[must_use]
+    pub fn worst(&self, limit: usize) -> Vec<SessionView> {
+        const WORST: [Queue; 6] =
+            [Queue::Lapsed, Queue::Parked, Queue::Retry, Queue::Renewal, Queue::Override, Queue::Change];
+        let mut worst = Vec::new();
+        for (rank, queue) in WORST.into_iter().enumerate() {
+            for lane in self.lanes.iter().flatten() {
+                let first = lane.agenda().entries(queue).take(limit - limit.min(worst.len()));
+                worst.extend(first.map(|(key, slot)| (rank, key, lane, slot)));
+            }
+            if worst.len() >= limit {
+                break;
+            }
+        }
+        worst.sort_by_key(|&(rank, key, lane, slot)| (rank, key, lane.ix, slot));
+        worst.truncate(limit);
+        let view = |(_, _, lane, slot): (usize, MonoTime, &Lane, Slot)| {
+            view_session(lane, lane.session_ix(slot), lane.session(slot))
+        };
+        worst.into_iter().map(view).collect()
     }
 }
 
@@ -84,14 +124,35 @@ fn view_lane(lane: &mut Lane, now: MonoTime) -> LaneSnapshot {
     }
 }
 
-fn view_session(session: SessionIx, s: &Session) -> SessionView {
+fn view_session(lane: &Lane, at: SessionIx, s: &Session) -> SessionView {
+    let planned = lane.overridden.get(&at.slot);
     SessionView {
-        session,
+        session: at,
         user: s.user,
         wish: s.wish,
+        overridden: planned.is_some(),
+        until: s.until,
+        planned: planned.map_or(s.wish, |planned| planned.wish),
         granted: s.lease.map(|lease| lease.granted.state),
+        sent_at: s.lease.map(|lease| lease.sent_at),
         lapses_at: s.lease.map(|lease| lease.lapses_at()),
+        expires_at: s.lease.map(|lease| lease.expires_at()),
         phase: s.phase(),
+        next: next_of(s),
+        lost: s.attempt,
         renewals: s.renewals,
+    }
+}
+
+fn next_of(s: &Session) -> Next {
+    match s.place {
+        _ if s.asked.is_some() => Next::Answer,
+        None => Next::Nothing,
+        Some((Queue::Due | Queue::Moving, at)) => Next::Renewal(at),
+        Some((Queue::Retry, at)) => Next::Retry(at),
+        Some((Queue::Parked, at)) => Next::Trial(at),
+        Some((Queue::Renewal | Queue::Lapsed | Queue::Override | Queue::Change | Queue::Clear, _)) => {
+            Next::Turn
+        }
     }
 }

@@ -5,8 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
+use tokio::time::timeout;
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, presenced};
+use crate::patience::PATIENCE;
 use crate::sandbox::Sandbox;
 
 /// The client secret in the file, unless a test writes another.
@@ -55,6 +57,8 @@ pub struct Config {
     pub top: String,
     /// Lines of `[daemon]` beside `state_dir`.
     pub daemon: String,
+    /// Lines of `[control]` beside `socket`.
+    pub control: String,
     /// Lines of `[network]`.
     pub network: String,
     /// `cloud` of the apps.
@@ -69,8 +73,11 @@ pub struct Config {
 
 impl Config {
     fn text(&self) -> String {
-        let Self { top, daemon, network, cloud, app, apps, users } = self;
-        let mut text = format!("{top}\n[daemon]\nstate_dir = \"state\"\n{daemon}\n[network]\n{network}\n");
+        let Self { top, daemon, control, network, cloud, app, apps, users } = self;
+        let mut text = format!(
+            "{top}\n[daemon]\nstate_dir = \"state\"\n{daemon}\n[control]\nsocket = \"control.sock\"\n{control}\n\
+             [network]\n{network}\n"
+        );
         for (n, name) in apps.iter().enumerate() {
             let client_id = client_id(n);
             let _ = write!(
@@ -149,6 +156,23 @@ impl Site {
     /// Something in the directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// Runs a command on it, such as `status`, and returns its exit code, standard output and standard error.
+    pub async fn command(&self, args: &[&str]) -> (Option<i32>, String, String) {
+        let mut command = presenced();
+        command.args(args).arg("--config").arg(self.config_file());
+        let output = timeout(PATIENCE, command.output()).await.expect("it ends").unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
+    /// The same for one that succeeds and prints JSON.
+    pub async fn json(&self, args: &[&str]) -> serde_json::Value {
+        let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+        let (code, out, err) = self.command(&args).await;
+        assert_eq!(code, Some(0), "{args:?}: {out}{err}");
+        serde_json::from_str(&out).unwrap_or_else(|error| panic!("{args:?}: {error}: {out}"))
     }
 
     /// Starts the daemon on it, in real time.

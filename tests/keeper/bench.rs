@@ -55,6 +55,12 @@ impl PlanOf {
         self
     }
 
+    /// A user of whom nothing is wanted.
+    pub fn nobody(mut self, n: u128) -> Self {
+        self.lanes.last_mut().unwrap().sessions.push(SessionPlan::new(user(n), None));
+        self
+    }
+
     pub fn users(mut self, range: std::ops::Range<u128>, wish: Wish) -> Self {
         for n in range {
             self = self.user(n, wish);

@@ -3,6 +3,7 @@
 
 mod bench;
 mod outage;
+mod overrides;
 mod plans;
 mod refusals;
 mod renewals;

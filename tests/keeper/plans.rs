@@ -1,8 +1,8 @@
 //! Reloads, restarts, moves, and the end.
 
 use presenced::keeper::{
-    Call, Event, Input, LaneHead, MonoTime, OnRemove, Outcome, PresenceState::*, Quota, Record, Request,
-    RestoredLane, id::Slot,
+    Call, Event, Input, LaneHead, MonoTime, OnRemove, Outcome, Over, PresenceState::*, Quota, Record,
+    Request, RestoredLane, id::Slot,
 };
 
 use crate::bench::{Bench, HOUR, is_clear, is_set, key, lease, plan, secs, user, wish};
@@ -347,7 +347,7 @@ fn a_change_for_a_session_that_is_gone_does_no_harm() {
     t.run(secs(5), |_| Outcome::Granted);
     assert_eq!(t.keeper.find(session.lane, user(1)), None);
     for wish in [Some(wish(InACall, 60)), None] {
-        t.input(Input::Change { session, wish, until: MonoTime::FAR, urgent: true });
+        t.input(Input::Override { session, over: Some(Over { wish, until: MonoTime::FAR }) });
     }
     assert!(t.run(secs(60), |_| Outcome::Granted).is_empty());
     assert_eq!(t.keeper.snapshot(t.now).lanes[0].sessions, 1);

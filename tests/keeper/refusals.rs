@@ -2,8 +2,8 @@
 
 use presenced::keeper::event::Trouble;
 use presenced::keeper::{
-    Event, Input, Loss, MonoTime, Outcome, PresenceState::*, Refusal, Request, TokenAnswer, TokenFailure,
-    id::Generation,
+    Event, Input, Loss, MonoTime, Outcome, Over, PresenceState::*, Refusal, Request, TokenAnswer,
+    TokenFailure, id::Generation,
 };
 
 use crate::bench::{Bench, HOUR, plan, secs, user, wish};
@@ -240,8 +240,10 @@ fn step() -> std::time::Duration {
 fn a_doubled_change_does_not_wake_a_parked_user() {
     let mut t = Bench::holding(plan().lane(1).user(1, wish(Away, 240)).user(2, wish(Away, 240)));
     let session = t.keeper.find(presenced::keeper::id::LaneIx(0), user(1)).unwrap();
-    let change =
-        || Input::Change { session, wish: Some(wish(InACall, 60)), until: MonoTime::FAR, urgent: true };
+    let change = || Input::Override {
+        session,
+        over: Some(Over { wish: Some(wish(InACall, 60)), until: MonoTime::FAR }),
+    };
     t.input(change());
     let sent = t.run(secs(60), |_| Outcome::Refused(Refusal::NotFound));
     assert_eq!(sent.len(), 1);

@@ -1,7 +1,7 @@
 //! Renewing, the order of sends, edges, and what is left for extra.
 
 use presenced::keeper::{
-    Call, Event, Expiration, Input, MonoTime, Outcome,
+    Call, Event, Expiration, Input, MonoTime, Outcome, Over,
     PresenceState::*,
     Quota, Record, RestoredLane,
     id::{SessionIx, Slot},
@@ -78,7 +78,7 @@ fn an_expiration_is_shortened_to_a_known_end_and_the_lease_not_renewed_before_it
     let mut t = Bench::holding(plan().lane(1).user(1, wish(Away, 240)));
     let session = SessionIx::FIRST;
     let until = t.now + secs(1_800);
-    t.input(Input::Change { session, wish: Some(wish(InACall, 240)), until, urgent: true });
+    t.input(Input::Override { session, over: Some(Over { wish: Some(wish(InACall, 240)), until }) });
     let request = t.next_request(secs(1));
     let Call::Set(sent) = request.call else { panic!("a set: {request:?}") };
     assert_eq!(
@@ -91,7 +91,7 @@ fn an_expiration_is_shortened_to_a_known_end_and_the_lease_not_renewed_before_it
     t.input(Input::Wake);
     assert!(t.requests.is_empty(), "it lasts to its end");
     t.now = until;
-    t.input(Input::Change { session, wish: Some(wish(Away, 240)), until: MonoTime::FAR, urgent: false });
+    t.input(Input::Override { session, over: None });
     let request = t.next_request(secs(1));
     assert!(is_set(&request, 1, Away));
 }
@@ -100,7 +100,10 @@ fn an_expiration_is_shortened_to_a_known_end_and_the_lease_not_renewed_before_it
 fn an_edge_that_no_one_acts_on_does_not_cost_the_session() {
     let mut t = Bench::holding(plan().lane(1).user(1, wish(Away, 240)));
     let until = t.now + secs(600);
-    t.input(Input::Change { session: SessionIx::FIRST, wish: Some(wish(InACall, 240)), until, urgent: true });
+    t.input(Input::Override {
+        session: SessionIx::FIRST,
+        over: Some(Over { wish: Some(wish(InACall, 240)), until }),
+    });
     let sent = t.run(secs(3_600), |_| Outcome::Granted);
     assert!((2..6).contains(&sent.len()), "renewed, and not all the time: {}", sent.len());
     assert_eq!(t.lapses(), 0);
@@ -240,13 +243,13 @@ fn a_lease_that_lapses_before_its_late_answer_is_counted_once() {
 fn what_runs_out_while_it_is_not_wanted_is_no_lapse() {
     let mut t = Bench::holding(plan().lane(1).user(1, wish(Available, 60)).user(2, wish(Away, 240)));
     let session = t.keeper.find(presenced::keeper::id::LaneIx(0), user(1)).unwrap();
-    t.input(Input::Change { session, wish: None, until: MonoTime::FAR, urgent: false });
+    t.input(Input::Change { session, wish: None, until: MonoTime::FAR });
     let clear = t.next_request(secs(5));
     let lost = Outcome::Lost { loss: presenced::keeper::Loss::Timeout, retry_after: None };
     t.now += secs(20);
     t.answer(clear, lost);
     t.run(secs(400), |_| lost);
-    t.input(Input::Change { session, wish: Some(wish(Available, 60)), until: MonoTime::FAR, urgent: false });
+    t.input(Input::Change { session, wish: Some(wish(Available, 60)), until: MonoTime::FAR });
     t.run(secs(60), |_| Outcome::Granted);
     assert_eq!(t.lapses(), 0);
     assert_eq!(t.keeper.snapshot(t.now).lanes[0].held, 2);

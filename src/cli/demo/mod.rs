@@ -29,6 +29,7 @@ use crate::config::{self, Loaded, Look, Problems, Sources};
 use crate::daemon::clock::Clock;
 use crate::daemon::driver::{Daemon, Parts};
 use crate::daemon::lanes::Ways;
+use crate::daemon::overrides::Overrides;
 use crate::daemon::reload;
 use crate::daemon::systemd::Systemd;
 use crate::keeper::{Plan, Quota};
@@ -176,7 +177,8 @@ fn start(loaded: Loaded, root: &Url, secret: &Path, clock: Clock) -> anyhow::Res
     settings.network = Network { proxy: Proxy::None, ca_file: None };
     settings.daemon.on_stop = OnStop::Leave;
     let loaded = Loaded { settings, plan: Plan::new(lanes), warnings, sources };
-    let first = reload::prepare(loaded, &Plan::default(), None).map_err(|refused| anyhow!(refused.first))?;
+    let first =
+        reload::prepare(loaded, &Plan::default(), None, false).map_err(|refused| anyhow!(refused.first))?;
     Ok(Daemon::start(Parts {
         clock,
         first,
@@ -186,6 +188,7 @@ fn start(loaded: Loaded, root: &Url, secret: &Path, clock: Clock) -> anyhow::Res
         kept: None,
         systemd: Systemd::default(),
         last_good: None,
+        overrides: Overrides::default(),
     }))
 }
 

@@ -10,20 +10,24 @@ use super::apps::Apps;
 use crate::config::credential::Way;
 use crate::config::environment::is_bare;
 use crate::config::file::Contents;
+use crate::config::read::Key;
 use crate::config::settings::{
-    ConfigHash, DaemonSettings, Identity, LogUsers, Network, OnStop, Person, Proxy, StartWith,
+    ConfigHash, ControlSettings, DaemonSettings, HttpSettings, Identity, LogUsers, Network, OnStop, Person,
+    Proxy, StartWith,
 };
 use crate::config::source::{Placed, Sources};
 use crate::keeper::id::UserId;
 use crate::keeper::{OnRemove, Plan};
 
 /// Begins every hash. A change of what is hashed, or how, gives it another number.
-const FORMAT: &str = "presenced config 2";
+const FORMAT: &str = "presenced config 3";
 
 /// What the files say besides apps and sessions.
 pub(super) struct Written<'a> {
     pub(super) main: &'a Contents,
     pub(super) daemon: &'a DaemonSettings,
+    pub(super) control: &'a ControlSettings,
+    pub(super) http: Option<&'a HttpSettings>,
     pub(super) network: &'a Network,
     pub(super) log_users: LogUsers,
     pub(super) people: &'a HashMap<UserId, Person>,
@@ -33,6 +37,7 @@ pub(super) fn of(written: &Written<'_>, apps: &Apps, plan: &Plan, sources: &Sour
     let mut canon = Canon(Sha256::new());
     canon.text(FORMAT);
     canon.settings(written);
+    canon.doors(written);
     canon.apps(apps, sources);
     canon.sessions(plan);
     // With the ids beside each other: they may be a million.
@@ -98,6 +103,36 @@ impl Canon {
             LogUsers::Name => "name",
             LogUsers::Hash => "hash",
         });
+    }
+
+    /// How the daemon is reached. Paths count as they are written: the same files mean the same in any directory.
+    fn doors(&mut self, written: &Written<'_>) {
+        let path = |key: &Key<Box<str>>| {
+            key.value().map(|path| normal(Path::new(path.as_ref()))).unwrap_or_default()
+        };
+        let keys = &written.main.control;
+        self.text(&path(&keys.socket));
+        self.text(written.control.group.as_deref().unwrap_or_default());
+        self.text(&written.control.listen.map(|listen| listen.to_string()).unwrap_or_default());
+        self.text(&path(&keys.certificate_file));
+        self.text(&path(&keys.key_file));
+        let entries = keys.tokens.value().map(Vec::as_slice).unwrap_or_default();
+        self.number(entries.len() as u64);
+        for entry in entries {
+            self.text(entry.name.value().map(AsRef::as_ref).unwrap_or_default());
+            self.text(&path(&entry.file));
+            let may = entry.may.value().copied().unwrap_or_default();
+            [may.read, may.overrides, may.operate].into_iter().for_each(|right| self.number(right.into()));
+            match entry.apps.value() {
+                None => self.number(u64::MAX),
+                Some(apps) => {
+                    self.number(apps.len() as u64);
+                    apps.iter().for_each(|app| self.text(&app.value));
+                }
+            }
+        }
+        self.text(&written.http.map(|http| http.listen.to_string()).unwrap_or_default());
+        self.number(written.http.map_or(0, |http| http.tolerate.into()));
     }
 
     fn apps(&mut self, apps: &Apps, sources: &Sources) {

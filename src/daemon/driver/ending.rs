@@ -47,6 +47,9 @@ impl Driver {
         let unanswered = self.unanswered();
         self.sends.abort_all();
         self.fetches.abort_all();
+        self.reads.abort_all();
+        // Its thread ends once it has written what it was told.
+        self.scribe = None;
         let left = self.uncleared();
         let uncleared = figures.snapshot.lanes.iter().map(|lane| lane.clearing as usize).sum();
         let gone_by = self.ending.as_ref().map_or(MonoTime::ZERO, |ending| ending.gone_by);

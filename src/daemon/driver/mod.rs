@@ -5,28 +5,40 @@
 
 mod ending;
 mod gather;
+mod look;
 mod outputs;
 mod plans;
+mod read;
 mod sends;
+mod steer;
 mod turn;
+
+pub use look::{Looked, OverridesPage};
+pub use plans::{ReloadAsk, Reloaded};
+pub use read::ReadResult;
+pub use steer::{Held, Steer, Steered};
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id, JoinSet};
 
 use super::chatter::Chatter;
 use super::clock::Clock;
-use super::figures::{ConfigTrouble, Figures, Stage};
+use super::figures::{ConfigTrouble, Figures, LastReload, Stage};
 use super::graph::{Detail, Together};
 use super::lanes::{Lanes, Ways};
 use super::latency::Latency;
 use super::ledger;
 use super::logging::People;
+use super::overrides::scribe::Scribe;
+use super::overrides::{Full, Overrides, Whom};
 use super::reload::{Accepted, ConfigFile, Prepared, Refused};
 use super::signals::Origin;
+use super::story::Story;
 use super::systemd::Systemd;
 use super::token::{Fingerprint, TokenDetail, TokenReply, TokenSource, expiry};
 use crate::config::Sources;
@@ -54,11 +66,15 @@ pub struct Parts {
     pub systemd: Systemd,
     /// What is wrong with the config at hand: the last good one stands in for it.
     pub last_good: Option<String>,
+    /// Overrides and releases of an earlier run.
+    pub overrides: Overrides,
 }
 
 /// What a daemon keeps on disk.
 #[derive(Clone, Debug)]
 pub struct Kept {
+    /// The state directory.
+    pub state: PathBuf,
     /// Directory of the ledger.
     pub leases: PathBuf,
     /// Directory of the accepted configs.
@@ -69,9 +85,43 @@ pub struct Kept {
 #[derive(Debug)]
 pub enum Command {
     /// Look at the file again.
-    Reload {
-        /// Who asks.
-        by: Option<Origin>,
+    Reload(ReloadAsk),
+    /// Something else is wanted than the plan says, or no longer.
+    Steer {
+        /// What.
+        what: Steer,
+        /// Who asks, for the history.
+        by: Arc<str>,
+        /// Who waits to hear of it.
+        to: oneshot::Sender<Result<Steered, Full>>,
+    },
+    /// Tell of these sessions.
+    Look {
+        /// Whose.
+        whom: Vec<Whom>,
+        /// Who wants to know.
+        to: oneshot::Sender<Vec<Looked>>,
+    },
+    /// Read what others see of a user.
+    Read {
+        /// Whose.
+        whom: Whom,
+        /// Who wants to know.
+        to: oneshot::Sender<ReadResult>,
+    },
+    /// Tell how things stand now, and of the sessions that stand worst.
+    Worst {
+        /// At most so many.
+        limit: usize,
+        /// Who wants to know.
+        to: oneshot::Sender<(Figures, Vec<Looked>)>,
+    },
+    /// Tell of overrides and releases.
+    Overrides {
+        /// At most so many of each.
+        limit: usize,
+        /// Who wants to know.
+        to: oneshot::Sender<OverridesPage>,
     },
     /// Renew every session ahead of its time, from spare quota.
     RenewAll {
@@ -136,6 +186,13 @@ impl Daemon {
             snapshot: Snapshot::default(),
             config: parts.first.next.settings.hash,
             trouble: ConfigTrouble::default(),
+            wall: parts.clock.wall(),
+            started: parts.clock.wall(),
+            accepted: parts.first.next.clone(),
+            last_reload: None,
+            overrides: parts.overrides.len(),
+            released: None,
+            ends: Arc::default(),
         };
         let (publish, figures) = watch::channel(Arc::new(first));
         let mut task = JoinSet::new();
@@ -197,8 +254,8 @@ struct Driver {
     kept: Option<Kept>,
     trouble: ConfigTrouble,
     stage: plans::Stage,
-    /// A reload that waits for the one before it.
-    wanted: Option<Option<Origin>>,
+    /// Reloads that wait for the one before them: one look at the file answers them all.
+    wanted: Vec<ReloadAsk>,
     /// What the first turn starts with.
     restored: Vec<RestoredLane>,
     first: Option<Box<Prepared>>,
@@ -208,6 +265,8 @@ struct Driver {
     sending: HashMap<Id, Sent>,
     /// Requests that wait a moment to go out together.
     gather: gather::Gather,
+    reads: JoinSet<ReadResult>,
+    reading: HashMap<Id, read::Reading>,
     fetches: JoinSet<Fetched>,
     fetching: HashMap<Id, LaneIx>,
     /// At most one task each.
@@ -232,10 +291,16 @@ struct Driver {
     drained: bool,
     ending: Option<ending::Ending>,
 
+    steering: steer::Steering,
+    scribe: Option<Scribe>,
+    story: Story,
+
     people: People,
     chatter: Chatter,
     latency: Latency,
     renewals: u64,
+    started: SystemTime,
+    last_reload: Option<LastReload>,
 }
 
 /// Calls that went out together, or one alone.
@@ -282,10 +347,15 @@ impl Driver {
             writing.spawn_blocking(move || writer.run());
             queue
         });
+        let scribe = parts.kept.as_ref().map(|kept| {
+            let (scribe, writer) = Scribe::new(&kept.state);
+            writing.spawn_blocking(move || writer.run());
+            scribe
+        });
         let trouble = ConfigTrouble { last_good: parts.last_good, ..ConfigTrouble::default() };
         // Nothing is in force before the first plan: the keeper begins with what it restores.
         let accepted = parts.first.next.clone();
-        Self {
+        let mut driver = Self {
             keeper: Keeper::new(),
             lanes: Lanes::new(parts.older_ways),
             ledger,
@@ -298,12 +368,14 @@ impl Driver {
             kept: parts.kept,
             trouble,
             stage: plans::Stage::Quiet,
-            wanted: None,
+            wanted: Vec::new(),
             restored: parts.restored,
             first: Some(Box::new(parts.first)),
             sends: JoinSet::new(),
             sending: HashMap::new(),
             gather: gather::Gather::default(),
+            reads: JoinSet::new(),
+            reading: HashMap::new(),
             fetches: JoinSet::new(),
             fetching: HashMap::new(),
             preparing: JoinSet::new(),
@@ -323,8 +395,15 @@ impl Driver {
             chatter: Chatter::default(),
             latency: Latency::default(),
             renewals: 0,
+            steering: steer::Steering::default(),
+            scribe,
+            story: Story::default(),
+            started: parts.clock.wall(),
+            last_reload: None,
             clock: parts.clock,
-        }
+        };
+        driver.steer_as(parts.overrides);
+        driver
     }
 }
 

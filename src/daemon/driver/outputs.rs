@@ -6,7 +6,7 @@ use crate::daemon::logging::{self, Joined};
 use crate::daemon::token::TokenDetail;
 use crate::keeper::event::Event;
 use crate::keeper::id::{Generation, LaneIx, LaneKey};
-use crate::keeper::{Input, MonoTime, Output, Record, TokenAnswer, TokenFailure};
+use crate::keeper::{Because, Input, MonoTime, Output, Record, TokenAnswer, TokenFailure};
 
 impl Driver {
     /// Tells the keeper what happened, and does all that it says to that. `said` is for the log.
@@ -33,10 +33,17 @@ impl Driver {
                     self.lanes.close(lane);
                     self.gather.close(lane);
                     self.chatter.closed(lane);
+                    self.story.closed(lane);
                     self.write(Write::Close { lane });
                 }
                 Output::Event(event) => self.tell(&event, said, now),
-                Output::Sleep { until, because: _ } => {
+                Output::Sleep { until, because } => {
+                    if because == Because::Plan {
+                        // Before the keeper sends anything for them.
+                        for input in self.newly_found() {
+                            self.keeper.handle(input, now);
+                        }
+                    }
                     self.wake = until;
                     return;
                 }
@@ -82,8 +89,16 @@ impl Driver {
             Event::Drained => self.drained = true,
             _ => {}
         }
+        let over = match event {
+            Event::Set { session, user, .. } => {
+                self.whom(session.lane, *user).and_then(|whom| self.because(&whom))
+            }
+            _ => None,
+        };
+        self.story.hear(event, now, |_| over.is_some());
         let loud = self.chatter.is_loud(event, now);
         let joined = Joined {
+            over: over.as_deref(),
             people: &self.people,
             app: &|lane| self.lanes.name(lane),
             answer: said.answer.as_deref(),

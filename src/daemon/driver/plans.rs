@@ -1,10 +1,15 @@
 //! From one plan to the next: the first one, and reloads, one at a time.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use super::{Driver, Files, Said};
 use crate::config::settings::ConfigHash;
 use crate::daemon::archive;
+use crate::daemon::audit::{Action, Record};
+use crate::daemon::figures::LastReload;
 use crate::daemon::logging::{self, InForce, People};
 use crate::daemon::outlook::Outlook;
 use crate::daemon::reload::{Prepared, Refused};
@@ -12,12 +17,94 @@ use crate::daemon::signals::Origin;
 use crate::keeper::diff::Counts;
 use crate::keeper::{Input, MonoTime};
 
+/// A look at the file that somebody wants.
+#[derive(Debug, Default)]
+pub struct ReloadAsk {
+    /// Which process asks, where that is known.
+    pub by: Option<Origin>,
+    /// Who asks, for the history.
+    pub who: Option<Arc<str>>,
+    /// Whether removals that would wait are meant.
+    pub accept_shrink: bool,
+    /// Who waits to hear of it.
+    pub to: Option<oneshot::Sender<Reloaded>>,
+}
+
+/// What came of a look at the file.
+#[derive(Clone, Debug)]
+pub enum Reloaded {
+    /// It is in force.
+    Taken {
+        /// The config in force.
+        config: ConfigHash,
+        /// The one before it.
+        previous: ConfigHash,
+        /// How much it changed.
+        counts: Counts,
+        /// What it changed: the first changes, in words.
+        changes: Arc<[String]>,
+        /// How many sessions it has.
+        sessions: usize,
+        /// Removals that wait to be accepted.
+        held: usize,
+        /// How many warnings there are, and the first.
+        warnings: Option<(usize, String)>,
+        /// How long the sets of it take.
+        sets_take: Duration,
+    },
+    /// It is not: what was in force stays so.
+    Refused {
+        /// The config in force.
+        kept: ConfigHash,
+        /// Why.
+        refused: Refused,
+    },
+}
+
+/// Whoever waits for the same look at the file.
+#[derive(Default)]
+pub(super) struct Asks {
+    by: Option<Origin>,
+    who: Option<Arc<str>>,
+    accept_shrink: bool,
+    to: Vec<oneshot::Sender<Reloaded>>,
+}
+
+impl Asks {
+    fn of(asks: Vec<ReloadAsk>) -> Self {
+        let mut all = Self::default();
+        for ask in asks {
+            all.by = all.by.or(ask.by);
+            all.who = all.who.or(ask.who);
+            all.accept_shrink |= ask.accept_shrink;
+            all.to.extend(ask.to);
+        }
+        all
+    }
+
+    /// Who it was, for the history.
+    fn name(&self) -> String {
+        match (&self.who, self.by) {
+            (Some(who), _) => who.to_string(),
+            (None, Some(Origin { pid, uid })) => format!("signal of uid {uid} (pid {pid})"),
+            (None, None) => "presenced".to_owned(),
+        }
+    }
+
+    fn answer(self, reloaded: &Reloaded) {
+        for to in self.to {
+            // Whoever asked may have gone.
+            let _ = to.send(reloaded.clone());
+        }
+    }
+}
+
 /// Where the driver is between two plans.
 pub(super) enum Stage {
     /// One plan is in force, and no other in sight.
     Quiet,
     /// The file is being read.
-    Preparing { by: Option<Origin>, since: MonoTime },
+    Preparing { asks: Asks, since: MonoTime },
     /// The keeper takes the next plan.
     Applying { from: From, since: MonoTime, files: Files, outlook: Outlook },
 }
@@ -25,7 +112,7 @@ pub(super) enum Stage {
 /// Where a plan comes from.
 pub(super) enum From {
     Start { restored: usize },
-    Reload { previous: ConfigHash, warnings: usize, by: Option<Origin> },
+    Reload { previous: ConfigHash, warnings: Option<(usize, String)>, changes: Arc<[String]>, asks: Asks },
 }
 
 impl Driver {
@@ -37,53 +124,63 @@ impl Driver {
         let sessions = restored.iter().map(|lane| lane.sessions.len()).sum();
         // A lane that is restored opens at once: what it needs must be at hand.
         self.lanes.add(std::mem::take(&mut first.ways));
+        if self.steering.overrides.all_released().is_some() {
+            self.feed(Input::Release { all: true }, &Said::default());
+        }
         if !restored.is_empty() {
             self.feed(Input::Restore(restored), &Said::default());
+            self.lay_restored();
         }
         self.apply(*first, From::Start { restored: sessions }, since);
     }
 
     /// Reads the file, or remembers to do so after the reload that is under way.
-    pub(super) fn reload(&mut self, by: Option<Origin>) {
-        if self.ending.is_some() {
-            let refused = Refused::because("the daemon is stopping");
-            return self.refuse(&refused, by);
-        }
+    pub(super) fn reload(&mut self, ask: ReloadAsk) {
         let Stage::Quiet = self.stage else {
-            self.wanted = Some(by);
+            self.wanted.push(ask);
             return;
         };
+        self.reload_for(Asks::of(vec![ask]));
+    }
+
+    fn reload_for(&mut self, asks: Asks) {
+        if self.ending.is_some() {
+            return self.refuse(Refused::because("the daemon is stopping"), asks);
+        }
         let Some(config) = self.config.clone() else {
-            let refused = Refused::because("this daemon was not started from a file");
-            return self.refuse(&refused, by);
+            return self.refuse(Refused::because("this daemon was not started from a file"), asks);
         };
         self.systemd.reloading();
-        self.stage = Stage::Preparing { by, since: self.clock.now() };
+        let accept_shrink = asks.accept_shrink;
+        self.stage = Stage::Preparing { asks, since: self.clock.now() };
         let in_force = self.accepted.clone();
-        self.preparing.spawn_blocking(move || config.prepare(&in_force));
+        self.preparing.spawn_blocking(move || config.prepare(&in_force, accept_shrink));
     }
 
     /// The file is read: takes it, or says why not.
     pub(super) fn prepared(&mut self, result: Result<Prepared, Refused>) {
-        let Stage::Preparing { by, since } = std::mem::replace(&mut self.stage, Stage::Quiet) else { return };
+        let Stage::Preparing { asks, since } = std::mem::replace(&mut self.stage, Stage::Quiet) else {
+            return;
+        };
         if self.ending.is_some() {
-            return self.refuse(&Refused::because("the daemon is stopping"), by);
+            return self.refuse(Refused::because("the daemon is stopping"), asks);
         }
         match result {
             Err(refused) => {
                 self.trouble.refused = true;
-                self.refuse(&refused, by);
+                self.refuse(refused, asks);
                 self.settle();
             }
             Ok(mut next) => {
                 let previous = self.accepted.settings.hash;
-                let warnings = next.warnings.as_ref().map_or(0, |(count, _)| *count);
+                let warnings = next.warnings.clone();
+                let changes = Arc::clone(&next.changes);
                 let ways = std::mem::take(&mut next.ways);
                 for lane in self.lanes.take(&next.next.settings, ways) {
                     logging::credential_changed(&self.lanes.name(lane));
                     self.feed(Input::CredentialChanged { lane }, &Said::default());
                 }
-                self.apply(next, From::Reload { previous, warnings, by }, since);
+                self.apply(next, From::Reload { previous, warnings, changes, asks }, since);
                 self.check_credentials();
             }
         }
@@ -91,7 +188,7 @@ impl Driver {
 
     /// Gives the keeper the next plan. [`Driver::in_force`] follows when it has taken all of it.
     fn apply(&mut self, next: Prepared, from: From, since: MonoTime) {
-        let Prepared { next, diff, held, ways: _, sources, warnings, outlook } = next;
+        let Prepared { next, diff, held, ways: _, sources, warnings, outlook, changes: _ } = next;
         for held in &held {
             logging::removals_held(held);
         }
@@ -127,11 +224,21 @@ impl Driver {
         let plan = InForce { config, outlook, counts, took };
         match from {
             From::Start { restored } => logging::started(&plan, restored),
-            From::Reload { previous, by, .. } if previous == config && counts == Counts::default() => {
-                logging::reload_unchanged(config, took, by);
+            From::Reload { previous, warnings, changes, asks } => {
+                if previous == config && counts == Counts::default() {
+                    logging::reload_unchanged(config, took, asks.by);
+                } else {
+                    logging::reloaded(
+                        &plan,
+                        previous,
+                        warnings.as_ref().map_or(0, |(count, _)| *count),
+                        asks.by,
+                    );
+                }
+                self.taken(&plan, previous, warnings, changes, asks);
             }
-            From::Reload { previous, warnings, by } => logging::reloaded(&plan, previous, warnings, by),
         }
+        self.lay_all();
         if files.is_some() {
             self.to_archive = files;
             self.archive();
@@ -140,8 +247,48 @@ impl Driver {
         self.settle();
     }
 
-    fn refuse(&mut self, refused: &Refused, by: Option<Origin>) {
-        logging::reload_refused(self.accepted.settings.hash, refused.problems, &refused.first, by);
+    /// A reload is in force: whoever asked for it hears so, and the history.
+    fn taken(
+        &mut self,
+        plan: &InForce,
+        previous: ConfigHash,
+        warnings: Option<(usize, String)>,
+        changes: Arc<[String]>,
+        asks: Asks,
+    ) {
+        let counts = plan.counts;
+        self.last_reload = Some(LastReload { at: self.clock.wall(), refused: None });
+        let what = format!("{} added, {} changed, {} removed", counts.added, counts.changed, counts.removed);
+        let record = Record {
+            before: Some(previous.to_string()),
+            after: Some(what),
+            ..self.record(Action::Reload, &asks.name(), None, None)
+        };
+        // Nobody waits for it to be written.
+        let _ = self.keep(None, Some(record));
+        asks.answer(&Reloaded::Taken {
+            config: plan.config,
+            previous,
+            counts,
+            changes,
+            sessions: plan.outlook.sessions,
+            held: self.trouble.held,
+            warnings,
+            sets_take: plan.outlook.sets_take,
+        });
+    }
+
+    fn refuse(&mut self, refused: Refused, asks: Asks) {
+        let kept = self.accepted.settings.hash;
+        logging::reload_refused(kept, refused.problems, &refused.first, asks.by);
+        self.last_reload = Some(LastReload { at: self.clock.wall(), refused: Some(refused.first.clone()) });
+        let record = Record {
+            after: Some(refused.first.clone()),
+            ..self.record(Action::ReloadRefused, &asks.name(), None, None)
+        };
+        // Nobody waits for it to be written.
+        let _ = self.keep(None, Some(record));
+        asks.answer(&Reloaded::Refused { kept, refused });
     }
 
     /// A plan is in force, or refused: that is the end of a start or of a reload.
@@ -149,8 +296,9 @@ impl Driver {
         if self.ending.is_none() {
             self.systemd.ready();
         }
-        if let Some(by) = self.wanted.take() {
-            self.reload(by);
+        if !self.wanted.is_empty() {
+            let asks = Asks::of(std::mem::take(&mut self.wanted));
+            self.reload_for(asks);
         }
         self.publish();
     }

@@ -89,6 +89,8 @@ impl Driver {
             if let Some(claims) = answer.claims {
                 self.lanes.challenged(session.lane, generation, claims);
             }
+            let wall = self.clock.wall();
+            self.story.answered(session, answer.outcome, answer.detail.as_deref(), answer.request_id, wall);
             let said = Said { answer: answer.detail, token: None };
             // All at one moment: what is lost together is one loss.
             self.feed_at(now, Input::Answered { session, outcome: answer.outcome }, &said);
@@ -100,7 +102,9 @@ impl Driver {
     fn outcomes(&mut self, requests: &[Request], together: Option<Together>, now: MonoTime) -> Vec<Answer> {
         let Some(lane) = requests.first().map(|first| first.session.lane) else { return Vec::new() };
         match together {
-            None => vec![Answer { outcome: lost(), detail: None, claims: None }; requests.len()],
+            None => {
+                vec![Answer { outcome: lost(), detail: None, claims: None, request_id: None }; requests.len()]
+            }
             Some(Together::Answered(answers)) => {
                 let came = answers.iter().any(|answer| !matches!(answer.outcome, Outcome::Lost { .. }));
                 if requests.len() > 1 && came {
@@ -148,7 +152,7 @@ const fn lost() -> Outcome {
 mod tests {
     use super::*;
     use crate::keeper::id::{Generation, Guid, SessionIx};
-    use crate::keeper::{Expiration, PresenceState, Wish};
+    use crate::keeper::{Expiration, Next, PresenceState, Wish};
 
     const NOW: MonoTime = MonoTime::from_secs(1_000);
 
@@ -166,9 +170,16 @@ mod tests {
             session: SessionIx::FIRST,
             user: renewal.user,
             wish: Some(wish),
+            overridden: false,
+            until: MonoTime::FAR,
+            planned: Some(wish),
             granted: Some(wish.state),
+            sent_at: Some(NOW),
             lapses_at: Some(NOW + Duration::from_secs(10)),
+            expires_at: Some(NOW + Duration::from_secs(600)),
             phase: Phase::Held,
+            next: Next::Answer,
+            lost: 0,
             renewals: 0,
         };
         assert!(is_patient(&renewal, &held, NOW), "as in a full lane");

@@ -8,7 +8,7 @@ use tokio::task::{Id, JoinError};
 use super::{Checked, Command, Driver, Ended, Expiring, Fetched, Said, plans};
 use crate::config::settings::App;
 use crate::daemon::clock::Clock;
-use crate::daemon::figures::{Figures, Stage};
+use crate::daemon::figures::{Figures, Released, Stage};
 use crate::daemon::logging::{self, Summary};
 use crate::daemon::reload::Refused;
 use crate::daemon::token::TokenSource;
@@ -46,6 +46,7 @@ impl Driver {
                     answers += self.answered(done);
                 }
             }
+            Some(done) = self.reads.join_next_with_id() => self.was_read(done),
             Some(done) = self.preparing.join_next() => {
                 let bug = |_| Err(Refused::because("reading the config panicked: this is a bug"));
                 self.prepared(done.unwrap_or_else(bug));
@@ -64,6 +65,7 @@ impl Driver {
         if self.clock.now() >= self.wake {
             self.feed(Input::Wake, &Said::default());
         }
+        self.lay_due();
         self.send_due();
         while let Some((input, said)) = self.backlog.pop_front() {
             self.feed(input, &said);
@@ -93,12 +95,28 @@ impl Driver {
     fn next_wake(&self) -> MonoTime {
         let watchdog = if self.systemd.watchdog_interval().is_some() { self.watchdog } else { MonoTime::FAR };
         let end = self.ending.as_ref().map_or(MonoTime::FAR, |ending| ending.deadline);
-        self.wake.min(self.gather.due()).min(self.tick).min(watchdog).min(end)
+        let lay = if self.has_to_lay() { MonoTime::ZERO } else { self.steering.overrides.next_end() };
+        self.wake.min(self.gather.due()).min(self.tick).min(watchdog).min(end).min(lay)
     }
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Reload { by } => self.reload(by),
+            Command::Reload(ask) => self.reload(ask),
+            // Whoever asked may have gone: what is below is then told to nobody.
+            Command::Steer { what, by, to } => {
+                let steered = self.steer(what, &by);
+                let _ = to.send(steered);
+            }
+            Command::Look { whom, to } => {
+                let _ = to.send(whom.into_iter().map(|whom| self.look(whom)).collect());
+            }
+            Command::Read { whom, to } => self.read(&whom, to),
+            Command::Worst { limit, to } => {
+                let _ = to.send((self.figures(), self.look_at_worst(limit)));
+            }
+            Command::Overrides { limit, to } => {
+                let _ = to.send(self.look_at_overrides(limit));
+            }
             Command::RenewAll { by } => {
                 logging::renew_all(by);
                 self.feed(Input::RenewAll, &Said::default());
@@ -109,7 +127,6 @@ impl Driver {
             Command::CheckCredentials => self.check_credentials(),
             Command::CheckEnds => self.check_ends(),
             Command::Sessions { query, to } => {
-                // Whoever asked may have gone.
                 let _ = to.send(self.keeper.sessions(query));
             }
         }
@@ -187,6 +204,7 @@ impl Driver {
 
     fn ends_checked(&mut self, ends: Vec<Expiring>) {
         let wall = self.clock.wall();
+        self.ends_told.know(ends.iter().map(|end| (end.key.clone(), end.end)).collect());
         for Expiring { key, name, end } in ends {
             if let Some(notice) = self.ends_told.due(&key, end, wall) {
                 logging::credential_expiring(&name, end, notice);
@@ -203,7 +221,26 @@ impl Driver {
             plans::Stage::Quiet => Stage::Running,
         };
         let config = self.accepted.settings.hash;
-        Figures { at, stage, snapshot: self.keeper.snapshot(at), config, trouble: self.trouble.clone() }
+        let overrides = &self.steering.overrides;
+        let released = match (overrides.all_released(), overrides.released().count()) {
+            (Some(_), _) => Some(Released::All),
+            (None, 0) => None,
+            (None, users) => Some(Released::Users(users)),
+        };
+        Figures {
+            at,
+            stage,
+            snapshot: self.keeper.snapshot(at),
+            config,
+            trouble: self.trouble.clone(),
+            wall: self.clock.wall(),
+            started: self.started,
+            accepted: self.accepted.clone(),
+            last_reload: self.last_reload.clone(),
+            overrides: overrides.len(),
+            released,
+            ends: self.ends_told.ends(),
+        }
     }
 
     pub(super) fn publish(&mut self) {

@@ -64,7 +64,7 @@ pub(super) fn read(asks: &[Ask], heard: &Heard<'_>, asked: &Asked<'_>) -> Togeth
         outcome => {
             let detail = Some(asked.detail(outcome, heard));
             let claims = claims(outcome, &heard.headers);
-            Together::Answered(vec![Answer { outcome, detail, claims }; asks.len()])
+            Together::Answered(vec![Answer { outcome, detail, claims, request_id: None }; asks.len()])
         }
     }
 }

@@ -189,14 +189,20 @@ impl Asked<'_> {
     /// What an answer means for a call.
     pub(super) fn answer(&self, call: Call, heard: &Heard<'_>) -> Answer {
         match classify(call, heard.status, &heard.headers, self.wall) {
-            Outcome::Granted => Answer { outcome: Outcome::Granted, detail: None, claims: None },
+            Outcome::Granted => Answer {
+                outcome: Outcome::Granted,
+                detail: None,
+                claims: None,
+                request_id: fault::request_id(&heard.headers),
+            },
             outcome => self.refused(outcome, heard),
         }
     }
 
     /// An answer that does not grant what was asked for.
     pub(super) fn refused(&self, outcome: Outcome, heard: &Heard<'_>) -> Answer {
-        Answer { outcome, detail: Some(self.detail(outcome, heard)), claims: claims(outcome, &heard.headers) }
+        let claims = claims(outcome, &heard.headers);
+        Answer { outcome, detail: Some(self.detail(outcome, heard)), claims, request_id: None }
     }
 
     /// What the log is told of an answer.
@@ -220,6 +226,7 @@ impl Asked<'_> {
             outcome: Outcome::Lost { loss, retry_after: None },
             detail: Some(Box::new(Detail { client_request_id, cause: Some(cause), ..Detail::default() })),
             claims: None,
+            request_id: None,
         }
     }
 }

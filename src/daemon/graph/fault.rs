@@ -3,6 +3,7 @@
 use reqwest::header::{CONTENT_TYPE, HeaderMap, LOCATION};
 use serde_json::Value;
 use url::Url;
+use uuid::Uuid;
 
 use crate::daemon::network::answer::shown;
 use crate::keeper::{Outcome, Refusal};
@@ -43,6 +44,11 @@ impl Fault {
             cause: stranger(status, headers, "Graph", secret),
         }
     }
+}
+
+/// Graph's name for a request that it granted.
+pub(super) fn request_id(headers: &HeaderMap) -> Option<Uuid> {
+    Uuid::try_parse_ascii(headers.get(REQUEST_ID)?.as_bytes()).ok()
 }
 
 /// What to do about an answer that is not one of `whose`: something on the way gave it. `None` when it may well be one.

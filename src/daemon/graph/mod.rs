@@ -19,6 +19,8 @@ pub use fault::Fault;
 pub(super) use fault::{advice, stranger};
 pub use read::Seen;
 
+use uuid::Uuid;
+
 use super::token::Claims;
 use crate::keeper::id::UserId;
 use crate::keeper::{Call, Outcome};
@@ -53,6 +55,8 @@ pub struct Answer {
     pub detail: Option<Box<Detail>>,
     /// What Graph wants a token to have, where it rejected this one for the lack of it.
     pub claims: Option<Claims>,
+    /// Graph's `request-id` of a call that was granted.
+    pub request_id: Option<Uuid>,
 }
 
 /// What is known of a call that was not granted. Its texts are short, free of control characters, and hold no token.

@@ -17,6 +17,8 @@ pub struct Joined<'a> {
     pub answer: Option<&'a Detail>,
     /// Of the token request that was answered last, likewise.
     pub token: Option<&'a TokenDetail>,
+    /// Of a session that is set: what wants it, where it is not the plan.
+    pub over: Option<&'a str>,
     /// Whether a line about a single session is worth more than debug: it is not while a large plan is carried out,
     /// nor when it says what was said before.
     pub loud: bool,
@@ -36,6 +38,8 @@ pub fn keeper_event(event: &Event, joined: &Joined<'_>) {
         }
         // The driver says these with what it knows: who asked, and how long it took.
         Event::PlanApplied(_) | Event::Drained => {}
+        // The first of a lane has a line, and the summary the number.
+        Event::SessionLapsed { .. } => {}
     }
 }
 
@@ -46,7 +50,7 @@ fn session_event(event: &Event, joined: &Joined<'_>) {
             user = joined.people.show(*user),
             from = from.map(|from| from.to_string()),
             to = to.to_string(),
-            because = because(*why),
+            because = joined.over.unwrap_or(because(*why)),
         ),
         Event::Cleared { user, .. } => {
             line!(joined.loud => INFO, "cleared", user = joined.people.show(*user));

@@ -322,6 +322,50 @@ pub fn ledger_works_again() {
     line!(INFO, "ledger_works_again");
 }
 
+/// Others can reach the daemon here.
+pub fn listening(what: &str, at: &str) {
+    line!(INFO, "listening", door = what, at = at);
+}
+
+/// Others cannot reach the daemon here: it is tried again.
+pub fn listen_failed(what: &str, at: &str, error: &dyn std::error::Error) {
+    line!(
+        ERROR,
+        "listen_failed",
+        door = what,
+        at = at,
+        error = chain(error),
+        advice = "sessions are kept all the same; it is tried again every few seconds",
+    );
+}
+
+/// Overrides, or who changed what, could not be written.
+pub fn overrides_unkept(path: &Path, error: &io::Error) {
+    line!(
+        ERROR,
+        "overrides_unkept",
+        path = path.display().to_string(),
+        error = error.to_string(),
+        advice = "overrides are in force all the same; a restart now would not know them, nor the history who made them",
+    );
+}
+
+/// They can be written again.
+pub fn overrides_kept_again() {
+    line!(INFO, "overrides_kept_again");
+}
+
+/// Lines on overrides could not be read at a start.
+pub fn overrides_damaged(lines: usize, error: Option<&io::Error>) {
+    line!(
+        ERROR,
+        "overrides_damaged",
+        lines = (lines > 0).then_some(lines),
+        error = error.map(ToString::to_string),
+        advice = "what they said is not in force; the others are",
+    );
+}
+
 /// A ledger file is not as it was written.
 pub fn ledger_damaged(damage: &Damage) {
     line!(ERROR, "ledger_damaged", file = damage.file.display().to_string(), what = damage.what.to_string());

@@ -23,8 +23,14 @@ impl People {
     /// This user: the object id, the name (the id where there is none), or twelve digits of the id's SHA-256.
     #[must_use]
     pub fn show(&self, user: UserId) -> String {
-        let name = || self.settings.people.get(&user)?.name.as_deref();
-        match self.settings.log_users {
+        Self::shown(&self.settings, user)
+    }
+
+    /// The same, as these settings say.
+    #[must_use]
+    pub fn shown(settings: &Settings, user: UserId) -> String {
+        let name = || settings.people.get(&user)?.name.as_deref();
+        match settings.log_users {
             LogUsers::Id => user.to_string(),
             LogUsers::Name => name().map_or_else(|| user.to_string(), str::to_owned),
             LogUsers::Hash => {

@@ -117,6 +117,7 @@ fn line_of(event: &Event) -> String {
         app: &|_| "contoso".to_owned(),
         answer: Some(&answer),
         token: Some(&token),
+        over: None,
         loud: true,
     };
     text_of(|| keeper_event(event, &joined))
@@ -238,7 +239,7 @@ fn the_end_of_a_credential_is_told_louder_as_it_comes_nearer() {
 fn a_quiet_line_is_a_debug_line() {
     let people = people(LogUsers::Id);
     let app = |_| String::new();
-    let joined = Joined { people: &people, app: &app, answer: None, token: None, loud: false };
+    let joined = Joined { people: &people, app: &app, answer: None, token: None, over: None, loud: false };
     let event = Event::Cleared { session: SESSION, user: USER };
     assert!(text_of(|| keeper_event(&event, &joined)).starts_with("DEBUG cleared"));
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -116,15 +117,29 @@ fn end_of(day: Date) -> Timestamp {
 
 /// What was told already: each mark of each end once.
 #[derive(Debug, Default)]
-pub struct Told(BTreeMap<LaneKey, (End, i64)>);
+pub struct Told {
+    marks: BTreeMap<LaneKey, (End, i64)>,
+    ends: Arc<BTreeMap<LaneKey, End>>,
+}
 
 impl Told {
+    /// All ends that are known, near or far.
+    #[must_use]
+    pub fn ends(&self) -> Arc<BTreeMap<LaneKey, End>> {
+        Arc::clone(&self.ends)
+    }
+
+    /// These are all ends that are known now.
+    pub fn know(&mut self, ends: BTreeMap<LaneKey, End>) {
+        self.ends = Arc::new(ends);
+    }
+
     /// What is to be told of a lane whose credential ends then, unless it was told.
     pub fn due(&mut self, lane: &LaneKey, end: End, wall: SystemTime) -> Option<Notice> {
         let since = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
         let now = Timestamp::from_second(i64::try_from(since.as_secs()).ok()?).ok()?;
         let notice = Notice::of(end.at, now)?;
-        let told = self.0.insert(lane.clone(), (end, notice.mark));
+        let told = self.marks.insert(lane.clone(), (end, notice.mark));
         (told != Some((end, notice.mark))).then_some(notice)
     }
 }

@@ -1,13 +1,21 @@
 //! What the plan, the ledger and changes between plans make of the sessions.
 
-use super::super::event::{OnRemove, Record};
-use super::super::funding::Load;
+use super::super::event::{OnRemove, Over, Record};
+use super::super::funding::{self, Load};
 use super::super::id::{Slot, UserId};
 use super::super::plan::SessionPlan;
 use super::super::presence::{Expiration, Wish};
 use super::super::session::{Fate, Session, phase_index};
 use super::super::time::MonoTime;
 use super::Lane;
+
+/// What the plan says of a session that is overridden.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Planned {
+    pub(in super::super) wish: Option<Wish>,
+    /// When it ends, as far as known; else [`MonoTime::FAR`].
+    pub(in super::super) until: MonoTime,
+}
 
 impl Lane {
     /// A place for a new session.
@@ -47,7 +55,11 @@ impl Lane {
             self.free.push(Slot(u32::try_from(self.sessions.len()).unwrap_or(u32::MAX)));
             self.sessions.push(Session::new(UserId::default(), None, false, now));
         }
-        let mut session = Session::new(user, Some(record.wish), funded, now);
+        let wish = Some(record.wish).filter(|_| !self.released);
+        if self.released {
+            self.overridden.insert(slot, Planned { wish: Some(record.wish), until: MonoTime::FAR });
+        }
+        let mut session = Session::new(user, wish, funded, now);
         session.lease = record.lease.filter(|lease| lease.sent_at <= now);
         session.granted_for = session.lease.map(|_| record.wish);
         session.holds_until = match session.lease {
@@ -74,18 +86,29 @@ impl Lane {
     /// The plan has this session, new or changed.
     pub(in super::super) fn plan(&mut self, plan: SessionPlan, now: MonoTime) {
         let Some(slot) = self.slot_of(plan.user) else {
-            let slot = self.admit(Session::new(plan.user, plan.wish, plan.funded, now));
+            let wish = plan.wish.filter(|_| !self.released);
+            let slot = self.admit(Session::new(plan.user, wish, plan.funded, now));
+            if self.released {
+                self.overridden.insert(slot, Planned { wish: plan.wish, until: MonoTime::FAR });
+            }
             self.settle(slot, now);
             return;
         };
         self.notice_lapse(slot, now);
+        let overridden = self.overridden.get_mut(&slot).map(|planned| {
+            *planned = Planned { wish: plan.wish, until: MonoTime::FAR };
+        });
         let changed = self.with(slot, |s| {
-            let changed = (s.wish, s.funded, s.fate) != (plan.wish, plan.funded, Fate::Planned);
-            s.wish = plan.wish;
-            s.until = MonoTime::FAR;
-            s.urgent = false;
-            s.funded = plan.funded;
+            let before = (s.wish, s.funded, s.fate);
+            if overridden.is_none() {
+                s.wish = plan.wish;
+                s.until = MonoTime::FAR;
+                s.urgent = false;
+            }
+            // Without a wish there is nothing to fund, and what an override wants was weighed when it came.
+            s.funded = if overridden.is_some() && plan.wish.is_none() { s.funded } else { plan.funded };
             s.fate = Fate::Planned;
+            let changed = before != (s.wish, s.funded, s.fate);
             if changed {
                 s.since = now;
                 s.attempt = 0;
@@ -97,19 +120,64 @@ impl Lane {
         }
     }
 
-    /// Between plans something else is wanted of a session. One that is told again, or whose session is gone, changes
+    /// Between plans the plan's word on a session is another. One that is told again, or whose session is gone, changes
     /// nothing.
     pub(in super::super) fn change(
         &mut self,
         slot: Slot,
         wish: Option<Wish>,
         until: MonoTime,
-        urgent: bool,
         now: MonoTime,
     ) {
-        let Some(before) = self.sessions.get(slot.0 as usize) else { return };
-        let told_again = (before.wish, before.until, before.urgent) == (wish, until, urgent);
-        if told_again || self.slot_of(before.user) != Some(slot) {
+        if !self.is_taken(slot) {
+            return;
+        }
+        match self.overridden.get_mut(&slot) {
+            Some(planned) => *planned = Planned { wish, until },
+            None => self.want(slot, wish, until, false, now),
+        }
+    }
+
+    /// An override begins, is another, or ends. One that is told again, or whose session is gone, changes nothing.
+    pub(in super::super) fn override_with(&mut self, slot: Slot, over: Option<Over>, now: MonoTime) {
+        if !self.is_taken(slot) {
+            return;
+        }
+        let session = self.session(slot);
+        let Planned { wish, until } = match over {
+            Some(Over { wish, until }) => {
+                let planned = Planned { wish: session.wish, until: session.until };
+                let planned = *self.overridden.entry(slot).or_insert(planned);
+                if planned.wish.is_none() {
+                    let fits = self.has_room_for(slot, wish);
+                    self.with(slot, |s| s.funded = fits);
+                }
+                Planned { wish, until }
+            }
+            None => match self.overridden.remove(&slot) {
+                Some(planned) => planned,
+                None => return,
+            },
+        };
+        self.want(slot, wish, until, true, now);
+    }
+
+    /// Whether the quota can keep one more session than it does: the plan has not counted on it.
+    fn has_room_for(&self, slot: Slot, wish: Option<Wish>) -> bool {
+        let mut load = self.load;
+        load.take(self.session(slot).kept_wish().map(Load::of).unwrap_or_default());
+        load.add(wish.map(Load::of).unwrap_or_default());
+        load <= funding::capacity(self.head.quota)
+    }
+
+    fn is_taken(&self, slot: Slot) -> bool {
+        self.sessions.get(slot.0 as usize).is_some_and(|session| self.slot_of(session.user) == Some(slot))
+    }
+
+    /// Something else is wanted of a session from now on.
+    fn want(&mut self, slot: Slot, wish: Option<Wish>, until: MonoTime, urgent: bool, now: MonoTime) {
+        let before = self.session(slot);
+        if (before.wish, before.until, before.urgent) == (wish, until, urgent) {
             return;
         }
         self.notice_lapse(slot, now);

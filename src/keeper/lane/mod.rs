@@ -40,6 +40,10 @@ pub(super) struct Lane {
     pub(super) sessions: Vec<Session>,
     free: Vec<Slot>,
     by_user: HashMap<UserId, Slot>,
+    /// What the plan says of those that are overridden.
+    pub(super) overridden: HashMap<Slot, intake::Planned>,
+    /// Whoever is new is overridden with no session.
+    pub(super) released: bool,
     agenda: Agenda,
     pub(super) budget: Budget,
     pub(super) token: Token,
@@ -111,6 +115,8 @@ impl Lane {
             sessions: Vec::new(),
             free: Vec::new(),
             by_user: HashMap::new(),
+            overridden: HashMap::new(),
+            released: false,
             agenda: Agenda::default(),
             budget,
             token: Token::default(),
@@ -141,6 +147,10 @@ impl Lane {
 
     pub(super) fn session_ix(&self, slot: Slot) -> SessionIx {
         SessionIx { lane: self.ix, slot }
+    }
+
+    pub(super) fn agenda(&self) -> &Agenda {
+        &self.agenda
     }
 
     pub(super) fn session(&self, slot: Slot) -> &Session {

@@ -102,6 +102,11 @@ impl Lane {
         self.standing.free_at(now, normal).max(self.budget.free_at(now))
     }
 
+    /// Whether it may not send at the moment, or has something else to send.
+    pub(in super::super) fn is_occupied(&mut self, now: MonoTime) -> bool {
+        self.drain.is_some() || self.free_at(now) > now || self.pick(now).is_some()
+    }
+
     /// Moves sessions whose time has come to where they are chosen from. Returns whether all are moved.
     fn promote(&mut self, now: MonoTime) -> bool {
         for _ in 0..MOVES {
@@ -161,8 +166,9 @@ impl Lane {
         self.with(slot, |s| s.lapsed = true);
         if held {
             self.tally.lapses += 1;
+            let (session, user) = (self.session_ix(slot), self.session(slot).user);
+            self.out.push_back(Output::Event(Event::SessionLapsed { session, user }));
             if first {
-                let user = self.session(slot).user;
                 self.out.push_back(Output::Event(Event::Lapsed { lane: self.ix, user }));
             }
         }

@@ -112,6 +112,7 @@ impl Lane {
         let (phase, user) = (session.phase(), session.user);
         self.phases[phase_index(phase)] -= 1;
         self.by_user.remove(&user);
+        self.overridden.remove(&slot);
         self.free.push(slot);
     }
 }

@@ -1,0 +1,215 @@
+//! Why a user is seen as they are: what is wanted and from where, what we hold, what others see, and which rule decides.
+//!
+//! Sources of the rules: the pages "Manage presence state", `setPresence` and `setUserPreferredPresence` of Microsoft
+//! Graph.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::Uri;
+
+use super::caller::Caller;
+use super::problem::Problem;
+use super::sessions::{look, look_at};
+use super::{Desk, wire};
+use crate::config::{self, Look};
+use crate::daemon::driver::{Command, Looked, ReadResult};
+use crate::daemon::graph::Seen;
+use crate::keeper::{Phase, PresenceState};
+
+/// `GET /v1/users/{user}/why`
+pub(super) async fn why(
+    State(desk): State<Desk>,
+    caller: Caller,
+    Path(word): Path<String>,
+    uri: Uri,
+) -> Result<Json<wire::Why>, Problem> {
+    let (user, looked) = look(&desk, &caller, &word, &uri).await?;
+    let line = line_of(&desk, &looked).await?;
+    let mut why = Vec::with_capacity(looked.len());
+    for (looked, session) in looked.iter().zip(&user.sessions) {
+        let whom = looked.whom.clone();
+        let read = desk.ask(|to| Command::Read { whom, to }).await?;
+        let now = look_at(&desk, &looked.whom).await?;
+        why.push(reasons(&now, session, line.clone(), read));
+    }
+    Ok(Json(wire::Why { user, why }))
+}
+
+/// The line of the config in force that the user is on.
+async fn line_of(desk: &Desk, looked: &[Looked]) -> Result<Option<String>, Problem> {
+    let Some(user) = looked.first().map(|looked| looked.whom.user) else { return Ok(None) };
+    let in_force = desk.figures().accepted.settings.hash;
+    let path = desk.config.clone();
+    let found = tokio::task::spawn_blocking(move || {
+        let loaded = config::load(&path, Look::Variables).ok()?;
+        let line = loaded.sources.line_with(&user.to_string())?;
+        let changed = if loaded.settings.hash == in_force { "" } else { " (the files have changed since)" };
+        Some(format!("{line}{changed}"))
+    });
+    found.await.map_err(|_| Problem::bug())
+}
+
+fn reasons(
+    looked: &Looked,
+    session: &wire::Session,
+    line: Option<String>,
+    read: ReadResult,
+) -> wire::Reasons {
+    let mut explanation = Vec::new();
+    let mut advice = Vec::new();
+    let from = line.as_deref().map(|line| format!(" ({line})")).unwrap_or_default();
+    explanation.push(format!("The config wants {}{from}.", session.planned));
+    if let Some(release) = &session.released {
+        explanation.push(format!(
+            "Nothing is held: released by {} at {}{}.",
+            release.by,
+            release.since,
+            because(release.reason.as_deref())
+        ));
+        advice.push("`presenced resume` takes the release back".to_owned());
+    } else if let Some(over) = session.overrides.iter().find(|over| over.holds) {
+        explanation.push(format!(
+            "Until {} an override of source `{}` wants {}: set by {}{}.",
+            over.ends_at,
+            over.source,
+            over.wanted,
+            over.by,
+            because(over.reason.as_deref())
+        ));
+    }
+    explanation.push(holding(looked, session));
+    let (others_see, not_read) = match &read {
+        Ok(Seen { availability, activity }) => (Some(format!("{availability}/{activity}")), None),
+        Err(why) => (None, Some(why.clone())),
+    };
+    if let Ok(seen) = &read {
+        let wanted = looked.view.as_ref().and_then(|view| view.wish).map(|wish| wish.state);
+        let held = looked.view.as_ref().is_some_and(|view| view.phase == Phase::Held);
+        let (told, what_to_do) = compare(wanted, held, seen);
+        explanation.extend(told);
+        advice.extend(what_to_do.map(str::to_owned));
+    }
+    wire::Reasons { app: session.brief.app.clone(), line, others_see, not_read, explanation, advice }
+}
+
+fn because(reason: Option<&str>) -> String {
+    reason.map(|reason| format!(", because \"{reason}\"")).unwrap_or_default()
+}
+
+fn holding(looked: &Looked, session: &wire::Session) -> String {
+    let next = match (session.next.as_str(), session.next_in_s) {
+        ("renewal", Some(secs)) => format!("; renewed in {secs:.0} s"),
+        ("trial", Some(secs)) => format!("; tried again in {secs:.0} s"),
+        ("retry", Some(secs)) => format!("; sent again in {secs:.0} s"),
+        ("answer", _) => "; a request is under way".to_owned(),
+        ("turn", _) => "; a request is about to go out".to_owned(),
+        _ => String::new(),
+    };
+    let brief = &session.brief;
+    match (&looked.view, &brief.granted) {
+        (None, _) => "There is no session of ours.".to_owned(),
+        (Some(view), Some(granted)) if view.phase == Phase::Held => {
+            let lapses = brief.lapses_in_s.unwrap_or_default();
+            format!("We hold {granted}, which lapses in {lapses:.0} s{next}.")
+        }
+        (Some(_), _) => match &brief.reason {
+            Some(reason) => format!("We hold nothing in date: {reason}{next}."),
+            None => format!("We hold nothing{next}."),
+        },
+    }
+}
+
+/// What a difference between what is wanted and what others see comes from.
+fn compare(wanted: Option<PresenceState>, held: bool, seen: &Seen) -> (Vec<String>, Option<&'static str>) {
+    let is = |availability: &str, activity: &str| {
+        seen.availability.eq_ignore_ascii_case(availability) && seen.activity.eq_ignore_ascii_case(activity)
+    };
+    let shown = format!("{}/{}", seen.availability, seen.activity);
+    let one = |text: String, advice| (vec![text], advice);
+    let Some(wanted) = wanted else {
+        return one(format!("Others see {shown}, which is none of our doing."), None);
+    };
+    if is(wanted.availability(), wanted.activity()) {
+        return one(format!("Others see {shown}: what is wanted."), None);
+    }
+    if !held {
+        return one(format!("Others see {shown}: what is wanted is not held, see above."), None);
+    }
+    let hand_set = [
+        ("Busy", "Busy"),
+        ("DoNotDisturb", "DoNotDisturb"),
+        ("BeRightBack", "BeRightBack"),
+        ("Offline", "OffWork"),
+    ];
+    if hand_set.iter().any(|(availability, activity)| is(availability, activity)) {
+        return one(
+            format!("Others see {shown}: a state set by hand in Teams, which outranks every session."),
+            Some("the user resets it in Teams (\"Reset status\"); it ends by itself after a day, or seven"),
+        );
+    }
+    let rank = |availability: &str| match availability.to_lowercase().as_str() {
+        "donotdisturb" => 4,
+        "busy" | "busyidle" => 3,
+        "available" | "availableidle" => 2,
+        "away" | "berightback" => 1,
+        _ => 0,
+    };
+    let (ours, theirs) = (rank(wanted.availability()), rank(&seen.availability));
+    if theirs > ours || theirs == ours && theirs == 3 {
+        let what = match seen.activity.to_lowercase().as_str() {
+            "inacall" | "inaconferencecall" => "a call",
+            "inameeting" => "a meeting of the calendar",
+            "presenting" => "a presentation",
+            _ => "a Teams client, or another application,",
+        };
+        return one(
+            format!(
+                "Others see {shown}: {what} has a session that outranks ours (DoNotDisturb > Busy > Available > Away)."
+            ),
+            Some("it passes with the call, the meeting or the client's session"),
+        );
+    }
+    if theirs == 0 {
+        return one(
+            format!(
+                "Others see {shown}: no session is seen, or the user appears offline by their own choice."
+            ),
+            Some("wait a few minutes: clients poll. If it stays, the user resets their status in Teams"),
+        );
+    }
+    one(
+        format!(
+            "Others see {shown}, which ranks below what we hold: Teams has not taken it in yet, or it was set by hand."
+        ),
+        Some("wait a few minutes: clients poll. If it stays, the user resets their status in Teams"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rule_that_decides_is_named() {
+        use PresenceState::{Available, Away, InACall};
+        let cases = [
+            (Some(Available), true, "Available", "Available", "what is wanted"),
+            (Some(Available), true, "available", "available", "what is wanted"),
+            (Some(Available), true, "Busy", "InAMeeting", "a meeting of the calendar"),
+            (Some(Available), true, "Busy", "InACall", "a call has a session that outranks"),
+            (Some(Available), true, "Busy", "Busy", "set by hand"),
+            (Some(InACall), true, "DoNotDisturb", "Presenting", "a presentation"),
+            (Some(Away), true, "Available", "Available", "a Teams client"),
+            (Some(Available), true, "Offline", "Offline", "no session is seen"),
+            (Some(Available), true, "Offline", "OffWork", "set by hand"),
+            (Some(Available), true, "Away", "Away", "ranks below"),
+            (Some(Available), false, "Away", "Away", "not held"),
+            (None, false, "Away", "Away", "none of our doing"),
+        ];
+        for (wanted, held, availability, activity, told) in cases {
+            let seen = Seen { availability: availability.to_owned(), activity: activity.to_owned() };
+            let (text, _) = compare(wanted, held, &seen);
+            assert!(text[0].contains(told), "{availability}/{activity}: {text:?}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What others want to know of sessions and overrides.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::Driver;
+use crate::daemon::overrides::{Override, Release, Rule, Source, Whom};
+use crate::daemon::story::{LastAnswer, Moment};
+use crate::keeper::{MonoTime, SessionView};
+
+/// All that is known of a session.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// Whose.
+    pub whom: Whom,
+    /// The moment of the look.
+    pub at: MonoTime,
+    /// The same in wall time.
+    pub wall: SystemTime,
+    /// How it stands; `None`: there is none.
+    pub view: Option<SessionView>,
+    /// The source of the override that holds.
+    pub holds: Option<Source>,
+    /// All overrides of its user.
+    pub overrides: Vec<(Source, Override)>,
+    /// Why nothing is held.
+    pub release: Option<Release>,
+    /// What it showed lately.
+    pub story: Vec<Moment>,
+    /// The last answer on it.
+    pub last: Option<LastAnswer>,
+}
+
+/// Some overrides and releases.
+#[derive(Clone, Debug, Default)]
+pub struct OverridesPage {
+    /// Overrides, in the order of users and sources, and whether each is the one that holds.
+    pub overrides: Vec<(Whom, Source, Override, bool)>,
+    /// How many there are in all.
+    pub of: usize,
+    /// Those who are released, as many.
+    pub released: Vec<(Whom, Release)>,
+    /// The release of everyone.
+    pub all_released: Option<Release>,
+}
+
+impl Driver {
+    /// Looks at a session.
+    pub(super) fn look(&self, whom: Whom) -> Looked {
+        let overrides = &self.steering.overrides;
+        let (holds, release) = match overrides.rule(&whom) {
+            Some(Rule::Override(source, _)) => (Some(source.clone()), None),
+            Some(Rule::Released(release)) => (None, Some(release.clone())),
+            None => (None, None),
+        };
+        let session = self.session_of(&whom);
+        Looked {
+            at: self.clock.now(),
+            wall: self.clock.wall(),
+            view: session.and_then(|session| self.keeper.session(session)),
+            holds,
+            overrides: overrides.of(&whom).map(|(source, over)| (source.clone(), over.clone())).collect(),
+            release,
+            story: session.map(|session| self.story.of(session).collect()).unwrap_or_default(),
+            last: session.and_then(|session| self.story.last_answer(session).cloned()),
+            whom,
+        }
+    }
+
+    /// The sessions that stand worst.
+    pub(super) fn look_at_worst(&self, limit: usize) -> Vec<Looked> {
+        let worst = self.keeper.worst(limit);
+        worst
+            .into_iter()
+            .filter_map(|session| Some(self.look(self.whom(session.session.lane, session.user)?)))
+            .collect()
+    }
+
+    /// The first overrides and releases.
+    pub(super) fn look_at_overrides(&self, limit: usize) -> OverridesPage {
+        let overrides = &self.steering.overrides;
+        let owned = |(whom, source, over): (&Whom, &Source, &Override)| {
+            let holds = overrides.rule(whom) == Some(Rule::Override(source, over));
+            (whom.clone(), source.clone(), over.clone(), holds)
+        };
+        let released = overrides.released().take(limit);
+        OverridesPage {
+            overrides: overrides.iter().take(limit).map(owned).collect(),
+            of: overrides.len(),
+            released: released.map(|(whom, release)| (whom.clone(), release.clone())).collect(),
+            all_released: overrides.all_released().cloned(),
+        }
+    }
+
+    /// Why a session is set, where an override wants it.
+    pub(super) fn because(&self, whom: &Whom) -> Option<Arc<str>> {
+        match self.steering.overrides.rule(whom)? {
+            Rule::Override(source, _) => Some(format!("override:{source}").into()),
+            Rule::Released(_) => None,
+        }
+    }
+}
