@@ -31,6 +31,7 @@ mod million;
 mod network;
 mod peers;
 mod plan;
+mod printed;
 mod refusals;
 mod reload;
 mod restart;
