@@ -160,8 +160,12 @@ const ENVIRONMENT: [(&str, &str); 4] = [
     ("NO_COLOR", "No colours, if it is set."),
 ];
 
-const FILES: [(&str, &str); 3] = [
+const FILES: [(&str, &str); 4] = [
     (DEFAULT_CONFIG, "The config; config.example.toml explains every key."),
+    (
+        "/etc/presenced/credentials",
+        "Secrets and certificates, for root alone; the unit hands them to the service.",
+    ),
     (
         "/var/lib/presenced",
         "What is remembered: leases, the last accepted configs, sign-ins. [daemon] state_dir is another place.",
