@@ -83,9 +83,9 @@ async fn a_change_is_one_line_and_a_renewal_none() {
     assert_eq!((count("set"), count("cleared")), (21, 2), "{}", daemon.log());
     let change = daemon.events("set").into_iter().find(|line| line["because"] == "config").unwrap();
     assert_eq!((&change["from"], &change["to"]), (&"Available/Available".into(), &"Busy/InACall".into()));
-    // Started, a token, reloaded, the prompt, stopping, stopped; and a summary a minute.
+    // Started, listening, a token, reloaded, the prompt, stopping, stopped; and a summary a minute.
     let others = daemon.log().lines().count() - 23 - count("summary");
-    assert_eq!(others, 6, "{}", daemon.log());
+    assert_eq!(others, 7, "{}", daemon.log());
 }
 
 #[tokio::test]

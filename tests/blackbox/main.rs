@@ -33,6 +33,7 @@ mod network;
 mod overrides;
 mod peers;
 mod plan;
+mod printed;
 mod refusals;
 mod reload;
 mod restart;

@@ -74,10 +74,7 @@ pub struct Config {
 impl Config {
     fn text(&self) -> String {
         let Self { top, daemon, control, network, cloud, app, apps, users } = self;
-        let mut text = format!(
-            "{top}\n[daemon]\nstate_dir = \"state\"\n{daemon}\n[control]\nsocket = \"control.sock\"\n{control}\n\
-             [network]\n{network}\n"
-        );
+        let mut text = format!("{top}\n[daemon]\nstate_dir = \"state\"\n{daemon}\n[network]\n{network}\n");
         for (n, name) in apps.iter().enumerate() {
             let client_id = client_id(n);
             let _ = write!(
@@ -92,6 +89,7 @@ impl Config {
         for User { n, says } in users {
             let _ = write!(text, "[[user]]\nid = \"{}\"\nname = \"user {n}\"\n{says}\n", id(*n));
         }
+        let _ = write!(text, "[control]\nsocket = \"control.sock\"\n{control}\n");
         text
     }
 }

@@ -15,7 +15,7 @@ mod turn;
 
 pub use look::{Looked, OverridesPage};
 pub use plans::{ReloadAsk, Reloaded};
-pub use read::ReadResult;
+pub use read::{ReadResult, Unread};
 pub use steer::{Held, Steer, Steered};
 
 use std::collections::{HashMap, VecDeque};
