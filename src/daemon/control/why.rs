@@ -81,14 +81,14 @@ fn reasons(
         explanation.push(format!(
             "Nothing is held: released by {} at {}{}.",
             release.by,
-            release.since,
+            to_the_second(&release.since),
             because(release.reason.as_deref())
         ));
         advice.push("`presenced resume` takes the release back".to_owned());
     } else if let Some(over) = session.overrides.iter().find(|over| over.holds) {
         explanation.push(format!(
             "Until {} an override of source `{}` wants {}: set by {}{}.",
-            over.ends_at,
+            to_the_second(&over.ends_at),
             over.source,
             over.wanted,
             over.by,
@@ -108,6 +108,10 @@ fn reasons(
         advice.extend(what_to_do.map(str::to_owned));
     }
     wire::Reasons { app: session.brief.app.clone(), line, others_see, not_read, explanation, advice }
+}
+
+fn to_the_second(time: &str) -> String {
+    time.split_once('.').map_or_else(|| time.to_owned(), |(whole, _)| format!("{whole}Z"))
 }
 
 fn because(reason: Option<&str>) -> String {
