@@ -203,14 +203,14 @@ impl Lanes {
     }
 
     /// The lanes that are open, with what their tokens are fetched with.
-    pub(super) fn fetching(&self) -> Vec<(LaneKey, App, Arc<TokenSource>)> {
-        let lanes = self.open.iter().flatten();
-        lanes
-            .filter_map(|lane| {
-                let way = lane.way.as_ref()?;
-                Some((lane.key.clone(), way.app.clone(), Arc::clone(&way.tokens)))
-            })
-            .collect()
+    pub(super) fn fetching(&self) -> Vec<(LaneIx, LaneKey, App, Arc<TokenSource>)> {
+        let open = (0..).map(LaneIx).zip(&self.open);
+        open.filter_map(|(place, lane)| {
+            let lane = lane.as_ref()?;
+            let way = lane.way.as_ref()?;
+            Some((place, lane.key.clone(), way.app.clone(), Arc::clone(&way.tokens)))
+        })
+        .collect()
     }
 
     fn lane(&self, place: LaneIx) -> Option<&Lane> {
