@@ -29,7 +29,8 @@ pub struct Way {
 pub type Ways = BTreeMap<LaneKey, Way>;
 
 /// The ways that `settings` need and `previous` did not have: those of apps that are new or of which more than the
-/// name, the quota or the end of the secret changed, and all of them when `[network]` did.
+/// name, the quota or the end of the secret changed, and all of them when `[network]` did. Whether what is in the CA file
+/// has changed is the caller's to know.
 ///
 /// # Errors
 /// When `[network]` cannot be done.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::lanes::{Ways, new_ways};
+use super::network::{Authorities, NetworkError};
 use super::outlook::Outlook;
 use super::token;
 use crate::config::settings::{App, Credential, Settings, is_loopback};
@@ -19,6 +20,8 @@ pub struct Accepted {
     pub settings: Arc<Settings>,
     /// The plan that the keeper follows: the file's, and removals that wait.
     pub plan: Arc<Plan>,
+    /// What was in the file of certificate authorities.
+    pub authorities: Authorities,
 }
 
 /// Where the config is read.
@@ -102,7 +105,7 @@ impl ConfigFile {
             )));
         }
         self.admit(&loaded.settings)?;
-        prepare(loaded, &in_force.plan, Some(&in_force.settings))
+        prepare(loaded, &in_force.plan, Some(in_force))
     }
 
     /// Checks what a good config must hold to beyond itself.
@@ -126,21 +129,26 @@ pub fn stays_here(app: &App) -> bool {
     host_stays && is_loopback(&app.cloud.graph) && is_loopback(&app.cloud.login)
 }
 
-/// Compares a config with the plan that it replaces; `previous` are the settings whose ways are at hand.
+/// Compares a config with the plan that it replaces; `previous` is what the ways at hand were made for.
 ///
 /// # Errors
 /// When `[network]` cannot be done.
-pub fn prepare(loaded: Loaded, old: &Plan, previous: Option<&Settings>) -> Result<Prepared, Refused> {
+pub fn prepare(loaded: Loaded, old: &Plan, previous: Option<&Accepted>) -> Result<Prepared, Refused> {
     /// Plans up to this size are checked against the diff's law in debug builds.
     const SMALL: usize = 2_000;
     let warnings = (!loaded.warnings.is_empty())
         .then(|| (loaded.warnings.warnings(), loaded.warnings.first_line()))
         .filter(|(count, _)| *count > 0);
-    let ways = new_ways(&loaded.settings, previous).map_err(|error| Refused::because(error.to_string()))?;
+    let refused = |error: NetworkError| Refused::because(error.to_string());
+    // Read before the ways are made: if the file changes in between, the next reload makes them once more.
+    let authorities = Authorities::read(&loaded.settings.network).map_err(refused)?;
+    // An authority may be replaced in its file, and the config not touched.
+    let previous = previous.filter(|previous| previous.authorities == authorities);
+    let ways = new_ways(&loaded.settings, previous.map(|previous| &*previous.settings)).map_err(refused)?;
     let (plan, held) = loaded.plan.hold_removals(old, loaded.settings.daemon.max_removed);
     let diff = diff(old, &plan);
     debug_assert!(plan.len() > SMALL || diff.apply(old) == plan, "apply(old, diff(old, new)) == new");
     let outlook = Outlook::of(old, &plan, &diff);
-    let next = Accepted { settings: Arc::new(loaded.settings), plan: Arc::new(plan) };
+    let next = Accepted { settings: Arc::new(loaded.settings), plan: Arc::new(plan), authorities };
     Ok(Prepared { next, diff, held, ways, sources: loaded.sources, warnings, outlook })
 }
