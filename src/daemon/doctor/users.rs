@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::report::{Check, CheckName, Finding, Status, UserReport};
 use super::{Progress, READ_TIME};
 use crate::daemon::clock::Clock;
-use crate::daemon::graph::{self, Answer, Detail, GraphClient};
+use crate::daemon::graph::{self, Answer, Detail, GraphClient, InNameOf};
 use crate::daemon::token::AccessToken;
 use crate::keeper::id::UserId;
 use crate::keeper::{MonoTime, Outcome, Refusal};
@@ -142,7 +142,7 @@ fn summary(found: &[UserReport]) -> Check {
             "see that these users have a Teams licence, and are no guests",
         );
     }
-    let advice = graph::advice(Outcome::Refused(Refusal::NotFound)).unwrap_or_default();
+    let advice = graph::advice(Outcome::Refused(Refusal::NotFound), InNameOf::App).unwrap_or_default();
     Check::failed(CheckName::Users, detail, advice)
 }
 
