@@ -19,4 +19,6 @@ pub mod signals;
 pub mod start;
 pub mod state_dir;
 pub mod systemd;
+#[cfg(test)]
+mod tests;
 pub mod token;

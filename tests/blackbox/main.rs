@@ -12,6 +12,7 @@ mod keys;
 mod meddler;
 mod patience;
 mod sandbox;
+mod secrecy;
 mod service_manager;
 mod site;
 mod tunnel;
