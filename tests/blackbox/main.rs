@@ -23,6 +23,7 @@ mod batch;
 mod contract;
 mod demo;
 mod doctor;
+mod doctor_ways;
 mod exits;
 mod faults;
 mod full_lane;
