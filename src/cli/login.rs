@@ -43,6 +43,7 @@ pub fn run(config_path: &Path, args: &LoginArgs) -> anyhow::Result<ExitCode> {
             return Ok(exit::CONFIG.into());
         }
     };
+    write!(err, "{}", loaded.warnings.render(false))?;
     let (app, path) = match find(&loaded, &args.app) {
         Ok(found) => found,
         Err(why) => {

@@ -216,7 +216,9 @@ mod tests {
             trouble,
             wall: SystemTime::UNIX_EPOCH,
             started: SystemTime::UNIX_EPOCH,
-            accepted: Accepted { settings: Arc::new(loaded.settings), plan: Arc::new(loaded.plan) },
+            accepted: crate::daemon::reload::prepare(loaded, &crate::keeper::Plan::default(), None, false)
+                .unwrap()
+                .next,
             last_reload: None,
             overrides: 0,
             released: None,

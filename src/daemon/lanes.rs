@@ -29,7 +29,8 @@ pub struct Way {
 pub type Ways = BTreeMap<LaneKey, Way>;
 
 /// The ways that `settings` need and `previous` did not have: those of apps that are new or of which more than the
-/// name, the quota or the end of the secret changed, and all of them when `[network]` did.
+/// name, the quota or the end of the secret changed, and all of them when `[network]` did. Whether what is in the CA file
+/// has changed is the caller's to know.
 ///
 /// # Errors
 /// When `[network]` cannot be done.
@@ -213,14 +214,14 @@ impl Lanes {
     }
 
     /// The lanes that are open, with what their tokens are fetched with.
-    pub(super) fn fetching(&self) -> Vec<(LaneKey, App, Arc<TokenSource>)> {
-        let lanes = self.open.iter().flatten();
-        lanes
-            .filter_map(|lane| {
-                let way = lane.way.as_ref()?;
-                Some((lane.key.clone(), way.app.clone(), Arc::clone(&way.tokens)))
-            })
-            .collect()
+    pub(super) fn fetching(&self) -> Vec<(LaneIx, LaneKey, App, Arc<TokenSource>)> {
+        let open = (0..).map(LaneIx).zip(&self.open);
+        open.filter_map(|(place, lane)| {
+            let lane = lane.as_ref()?;
+            let way = lane.way.as_ref()?;
+            Some((place, lane.key.clone(), way.app.clone(), Arc::clone(&way.tokens)))
+        })
+        .collect()
     }
 
     fn lane(&self, place: LaneIx) -> Option<&Lane> {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::claims::{Claims, consent_url};
+use super::claims::{Claims, consent_url, how_to_read_own};
 use super::reach::{self, Host, Reached};
 use super::report::{AppReport, Check, CheckName, Status, UserReport};
-use super::users::{Reader, not_read};
+use super::users::{Reader, not_allowed, not_read};
 use super::{Progress, TOKEN_TIME, credential};
 use crate::config::settings::{App, Credential, Network};
 use crate::daemon::clock::Clock;
@@ -59,10 +59,10 @@ impl Patient {
         ));
         checks.push(graph.check.clone());
         checks.push(told);
-        checks.push(credential::end(&self.app, &self.source, clock.wall()));
-
         let login_fails = login.as_ref().is_some_and(|login| login.check.status == Status::Failed);
         let (check, token, refused) = self.token(login_fails, clock).await;
+        let end = credential::end(&self.app, &self.source, clock.wall());
+        checks.push(if token.is_some() { self.works_still(end) } else { end });
         checks.push(check);
         let users = match token {
             None => self.without_token(&mut checks),
@@ -111,6 +111,19 @@ impl Patient {
         }
     }
 
+    /// The end of a credential that a token was granted for. A secret's is what the config says, and only that can be
+    /// wrong.
+    fn works_still(&self, end: Check) -> Check {
+        if end.status != Status::Failed || !self.source.has_secret() {
+            return end;
+        }
+        Check::warning(
+            end.name,
+            format!("{} by secret_expires, and a token is granted all the same", end.detail),
+            "the secret is a new one: write its end into the app's secret_expires",
+        )
+    }
+
     fn no_token(&self, detail: &TokenDetail) -> Check {
         let number = detail.aadsts.map(|number| format!(" (AADSTS{number})")).unwrap_or_default();
         let id = detail.correlation_id.as_ref().map(|id| format!("; correlation id {id}"));
@@ -150,11 +163,7 @@ impl Patient {
                     claims.permission(&self.app),
                 ]);
             }
-            None => {
-                let names = [CheckName::Tenant, CheckName::ClientId, CheckName::Permission];
-                checks
-                    .extend(names.map(|name| Check::skipped(name, "the token is one that only Graph reads")));
-            }
+            None => checks.extend(unreadable()),
         }
         if self.is_signed_in() {
             checks.push(self.signed_in(claims.as_ref().and_then(Claims::user)));
@@ -167,7 +176,13 @@ impl Patient {
             "the app has no users"
         } else {
             let (check, users) = match self.users[..] {
-                [user] if self.is_signed_in() => reader.own(user).await,
+                [user] if self.is_signed_in() => {
+                    let how = how_to_read_own(&self.app);
+                    match &claims {
+                        Some(claims) if !claims.reads_own() => not_allowed(user, how),
+                        _ => reader.own(user, how).await,
+                    }
+                }
                 _ => reader.all(&self.users).await,
             };
             checks.push(check);
@@ -181,7 +196,14 @@ impl Patient {
     fn signed_in(&self, user: Option<UserId>) -> Check {
         let name = CheckName::SignedIn;
         match (user, &self.users[..]) {
-            (None, _) => Check::skipped(name, "the token does not say who has signed in"),
+            (None, _) => Check::warning(
+                name,
+                "not known: the token does not say who has signed in",
+                format!(
+                    "`presenced login {}` says who it is: see that it is the user of the config",
+                    self.app.name
+                ),
+            ),
             (Some(user), [only]) if *only == user => Check::ok(name, user.to_string()),
             (Some(user), []) => Check::warning(
                 name,
@@ -211,3 +233,20 @@ impl Patient {
         not_read(&self.users, &why.into()).collect()
     }
 }
+
+/// What there is to say of a token that does not show what is in it. Graph may make its tokens so at any time.
+fn unreadable() -> [Check; 3] {
+    const WHY: &str = "the token is one that only Graph reads";
+    [
+        Check::skipped(CheckName::Tenant, WHY),
+        Check::skipped(CheckName::ClientId, WHY),
+        Check::warning(
+            CheckName::Permission,
+            format!("not known: {WHY}"),
+            "see in the log of the daemon whether sessions are set",
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

@@ -241,6 +241,17 @@ pub fn credential_changed(app: &str) {
     line!(INFO, "credential_changed", app = app);
 }
 
+/// A look at a credential does not come back.
+pub fn credential_hangs(app: &str) {
+    line!(
+        WARN,
+        "credential_hangs",
+        app = app,
+        advice = "see whether the file system that the credential is on hangs: until it answers, a new credential is not \
+                  noticed and no token can be fetched",
+    );
+}
+
 /// The end of a credential is near, or past.
 pub fn credential_expiring(app: &str, end: End, notice: Notice) {
     let (kind, advice) = (end.ending.word(), end.ending.advice());
