@@ -114,7 +114,8 @@ impl Patient {
     fn no_token(&self, detail: &TokenDetail) -> Check {
         let number = detail.aadsts.map(|number| format!(" (AADSTS{number})")).unwrap_or_default();
         let id = detail.correlation_id.as_ref().map(|id| format!("; correlation id {id}"));
-        let what = format!("{}{number}: {}{}", detail.error, detail.meaning, id.unwrap_or_default());
+        let said = detail.said.as_ref().map(|said| format!(" (\"{said}\")")).unwrap_or_default();
+        let what = format!("{}{number}: {}{said}{}", detail.error, detail.meaning, id.unwrap_or_default());
         let mut advice = detail.advice.clone();
         if detail.aadsts.is_some_and(|number| CONSENT_HELPS.contains(&number)) {
             advice = format!("{advice}; an admin of the tenant consents at {}", consent_url(&self.app));

@@ -80,7 +80,8 @@ pub enum LoginError {
 fn refusal(detail: &TokenDetail) -> String {
     let number = detail.aadsts.map(|number| format!("AADSTS{number}, ")).unwrap_or_default();
     let id = detail.correlation_id.as_deref().unwrap_or("none");
-    format!("{}; {} ({number}{}, correlation id {id})", detail.meaning, detail.advice, detail.error)
+    let said = detail.said.as_ref().map(|said| format!(" (\"{said}\")")).unwrap_or_default();
+    format!("{}{said}; {} ({number}{}, correlation id {id})", detail.meaning, detail.advice, detail.error)
 }
 
 #[derive(Deserialize)]

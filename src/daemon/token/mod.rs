@@ -92,8 +92,10 @@ pub struct TokenDetail {
     pub class: Class,
     /// The number in `AADSTS...`, where there is one.
     pub aadsts: Option<u32>,
-    /// What it means, in plain words.
+    /// What it means, in plain words; those of the authority where nothing is known of the error.
     pub meaning: String,
+    /// The authority's own words, where the meaning is not those already; at most 400 characters.
+    pub said: Option<String>,
     /// What to do about it.
     pub advice: String,
     /// The authority's `correlation_id`: Microsoft's support asks for it. Where it gave none, the

@@ -11,7 +11,7 @@ use super::credential::Place;
 use super::failure::{self, Class, Way};
 use super::{AccessToken, TokenDetail, TokenReply};
 use crate::config::settings::Credential;
-use crate::daemon::network::answer::{retry_after, shown};
+use crate::daemon::network::answer::{retry_after, shown, shown_up_to};
 use crate::keeper::TokenAnswer;
 
 /// Shortest and longest lifetime that is believed. Entra gives 60 to 90 minutes, by policy 10 minutes to a day, and up
@@ -20,6 +20,9 @@ use crate::keeper::TokenAnswer;
 const LIFETIMES: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(48 * 3600));
 /// The lifetime of a token that has none written on it.
 const LIFETIME_UNKNOWN: Duration = Duration::from_secs(300);
+
+/// Longest that the authority's own words are shown, in characters: an issuer or a subject has room in it.
+const MAX_SAID: usize = 400;
 
 /// Later than every date that HTTP can write: the year 10000.
 const END_OF_DATES: Duration = Duration::from_secs(253_402_300_800);
@@ -64,17 +67,22 @@ pub fn read(status: u16, headers: &HeaderMap, body: &[u8], asked: &Asked<'_>) ->
     let Some(error) = text("error") else { return no_token(status, headers, asked) };
     let aadsts = number(&said);
     let way = Way::of(asked.credential);
+    let words = said.get("error_description").and_then(Value::as_str).unwrap_or_default();
     let known = aadsts
-        .and_then(|number| failure::by_number(number, way))
+        .and_then(|number| failure::by_number(number, way, words))
         .unwrap_or_else(|| failure::by_name(&error, status, way));
-    let own_words =
-        || text("error_description").unwrap_or_else(|| format!("status {status}, and no word about it"));
-    let meaning = if known.meaning.is_empty() { own_words() } else { known.meaning.to_owned() };
+    let own = own_words(words, asked.secret);
+    let (meaning, own) = if known.meaning.is_empty() {
+        (own.unwrap_or_else(|| format!("status {status}, and no word about it")), None)
+    } else {
+        (known.meaning.to_owned(), own)
+    };
     let detail = TokenDetail {
         error,
         class: known.class,
         aadsts,
         meaning,
+        said: own,
         advice: asked.advice(known.advice),
         correlation_id: Some(text("correlation_id").unwrap_or_else(|| asked.id.clone())),
     };
@@ -132,10 +140,10 @@ fn no_token(status: u16, headers: &HeaderMap, asked: &Asked<'_>) -> TokenReply {
     let detail = TokenDetail {
         error: format!("status {status}"),
         class: Class::Again,
-        aadsts: None,
         meaning: meaning.to_owned(),
         advice: advice.to_owned(),
         correlation_id: Some(asked.id.clone()),
+        ..TokenDetail::default()
     };
     failed(wait(headers), detail)
 }
@@ -143,8 +151,24 @@ fn no_token(status: u16, headers: &HeaderMap, asked: &Asked<'_>) -> TokenReply {
 /// `Retry-After`. A date counts from the answer's own `Date`, so that no clock is needed; without that it lies in the
 /// past.
 pub(super) fn wait(headers: &HeaderMap) -> Option<Duration> {
-    let date = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
-    retry_after(headers, date.unwrap_or(SystemTime::UNIX_EPOCH + END_OF_DATES))
+    retry_after(headers, date(headers).unwrap_or(SystemTime::UNIX_EPOCH + END_OF_DATES))
+}
+
+/// When the answer was made, by the clock of who made it.
+fn date(headers: &HeaderMap) -> Option<SystemTime> {
+    headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok())
+}
+
+/// The authority's own words, on one line: without the number before them and the ids behind them, which have places of
+/// their own. `None` when nothing is left, or when they hold the secret.
+fn own_words(description: &str, secret: &str) -> Option<String> {
+    // Of the whole first: what is cut off must not hide that a secret is in it.
+    shown_up_to(MAX_SAID, description, secret)?;
+    let words = description.split("Trace ID:").next().unwrap_or_default();
+    let numbered = words.strip_prefix("AADSTS").and_then(|rest| rest.split_once(": "));
+    let words =
+        numbered.filter(|(number, _)| number.parse::<u32>().is_ok()).map_or(words, |(_, words)| words);
+    shown_up_to(MAX_SAID, words, secret)
 }
 
 /// The number of the error: in `error_codes`, or in the description as `AADSTS7000215: ...`.

@@ -225,6 +225,45 @@ async fn the_number_is_found_in_the_list_and_in_the_words() {
 }
 
 #[tokio::test]
+async fn the_authoritys_own_words_are_told_beside_what_they_mean() {
+    let subject = format!("system:serviceaccount:presenced:{}", "long-".repeat(30));
+    let words = format!(
+        "No matching federated identity record found for presented assertion subject '{subject}'. Check your federated \
+         identity credential Subject, Audience and Issuer against the presented assertion."
+    );
+    let body = |number: u32, words: &str| {
+        let description = format!(
+            "AADSTS{number}: {words}\r\nTrace ID: t\r\nCorrelation ID: c\r\nTimestamp: 2026-11-25 09:00:00Z"
+        );
+        serde_json::json!({"error": "invalid_client", "error_description": description, "error_codes": [number]})
+            .to_string()
+    };
+    let detail = against(Script::answer(401, "", &body(700_213, &words))).await.detail.unwrap();
+    assert_eq!(
+        detail.meaning, "the authority does not accept the app's credential",
+        "no secret has this number"
+    );
+    assert_eq!(detail.said, Some(words), "on one line, without the ids");
+    // Nothing is told twice, nothing is endless, and no secret is told at all.
+    let detail = against(Script::answer(400, "", &body(99_999, "new\u{1b}words"))).await.detail.unwrap();
+    assert_eq!(detail.said.as_deref(), Some("new words"), "{detail:?}");
+    let odd = body(99_999, "new words").replace("invalid_client", "odd");
+    let detail = against(Script::answer(400, "", &odd)).await.detail.unwrap();
+    assert_eq!((detail.meaning.as_str(), detail.said), ("new words", None));
+    let long = body(7_000_215, &"x".repeat(9_000));
+    let said = against(Script::answer(401, "", &long)).await.detail.unwrap().said.unwrap();
+    assert_eq!(said.chars().count(), 400);
+    for echo in [
+        format!("you sent {CANARY}"),
+        format!("{} {CANARY}", "x".repeat(500)),
+        format!("x Trace ID: {CANARY}"),
+    ] {
+        let detail = against(Script::answer(401, "", &body(7_000_215, &echo))).await.detail.unwrap();
+        assert_eq!((detail.meaning.as_str(), detail.said), ("the client secret is wrong", None));
+    }
+}
+
+#[tokio::test]
 async fn an_endpoint_in_trouble_is_unreachable_and_says_when_to_come_back() {
     let seven = Some(Duration::from_secs(7));
     let dated = "date: Sun, 06 Nov 1994 08:49:37 GMT\r\nretry-after: Sun, 06 Nov 1994 08:49:44 GMT\r\n";
