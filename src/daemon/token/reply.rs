@@ -86,7 +86,8 @@ pub fn read(status: u16, headers: &HeaderMap, body: &[u8], asked: &Asked<'_>) ->
         advice: asked.advice(known.advice),
         correlation_id: Some(text("correlation_id").unwrap_or_else(|| asked.id.clone())),
     };
-    failed(wait(headers).or(known.wait), detail)
+    // What is known to take minutes is not hurried by a server that asks for less.
+    failed(wait(headers).max(known.wait), detail)
 }
 
 impl Asked<'_> {

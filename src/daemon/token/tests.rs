@@ -274,7 +274,14 @@ async fn an_endpoint_in_trouble_is_unreachable_and_says_when_to_come_back() {
         (Script::answer(503, undated, ""), Some(Duration::ZERO)),
         (Script::answer(500, "", &error(90_033, "temporarily_unavailable")), None),
         (Script::answer(400, "", &error(50_196, "invalid_grant")), Some(Duration::from_secs(300))),
-        (Script::answer(400, "retry-after: 7\r\n", &error(50_196, "invalid_grant")), seven),
+        (
+            Script::answer(400, "retry-after: 7\r\n", &error(50_196, "invalid_grant")),
+            Some(Duration::from_secs(300)),
+        ),
+        (
+            Script::answer(400, "retry-after: 400\r\n", &error(50_196, "invalid_grant")),
+            Some(Duration::from_secs(400)),
+        ),
         (Script::answer(302, "location: http://127.0.0.1:1/\r\n", ""), None),
         (Script::answer(403, "content-type: text/html\r\n", "<html>Blocked by your proxy</html>"), None),
         (Script::answer(200, "", "<html>Welcome to the hotel</html>"), None),
