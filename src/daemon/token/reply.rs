@@ -37,7 +37,7 @@ pub struct Asked<'a> {
     pub id: String,
     /// What no text may hold.
     pub secret: &'a str,
-    /// The wall time when it was sent: an `expires_on` counts to it.
+    /// The wall time when it was sent: an `expires_on` counts from it, where the answer has no `Date`.
     pub wall: SystemTime,
 }
 
@@ -58,7 +58,7 @@ struct Granted<'a> {
 /// began to count.
 pub fn read(status: u16, headers: &HeaderMap, body: &[u8], asked: &Asked<'_>) -> TokenReply {
     if (200..300).contains(&status) {
-        return granted(body, asked.wall).unwrap_or_else(|| no_token(status, headers, asked));
+        return granted(headers, body, asked.wall).unwrap_or_else(|| no_token(status, headers, asked));
     }
     let Ok(Value::Object(said)) = serde_json::from_slice::<Value>(body) else {
         return no_token(status, headers, asked);
@@ -106,15 +106,17 @@ pub(super) fn failed(retry_after: Option<Duration>, detail: TokenDetail) -> Toke
     }
 }
 
-fn granted(body: &[u8], wall: SystemTime) -> Option<TokenReply> {
+fn granted(headers: &HeaderMap, body: &[u8], wall: SystemTime) -> Option<TokenReply> {
     let granted: Granted<'_> = serde_json::from_slice(body).ok()?;
     if !granted.token_type.is_none_or(|kind| kind.eq_ignore_ascii_case("bearer")) {
         return None;
     }
     let token = AccessToken::bearer(&granted.access_token)?;
     let (shortest, longest) = LIFETIMES;
+    // Both of one clock, where the answer is dated.
+    let now = date(headers).unwrap_or(wall);
     let until =
-        |end: Duration| end.saturating_sub(wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
+        |end: Duration| end.saturating_sub(now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
     let lifetime = granted.expires_in.as_ref().and_then(seconds);
     let lifetime = lifetime.or_else(|| granted.expires_on.as_ref().and_then(seconds).map(until));
     let lifetime = lifetime.unwrap_or(LIFETIME_UNKNOWN);
@@ -187,7 +189,7 @@ fn number(said: &serde_json::Map<String, Value>) -> Option<u32> {
 }
 
 /// A number of seconds, as a number or as a string. What is negative is zero, what is endless is the longest.
-fn seconds(value: &Value) -> Option<Duration> {
+pub(super) fn seconds(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
         Value::String(text) => text.trim().parse().ok()?,
