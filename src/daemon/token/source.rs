@@ -142,6 +142,15 @@ impl TokenSource {
         }
     }
 
+    /// When its certificate is in force first; `None` when there is none, or it cannot be read. Reads small files.
+    #[must_use]
+    pub fn certificate_begin(&self) -> Option<Timestamp> {
+        match &self.app.credential {
+            Credential::Certificate(files) => certificate::begin(files),
+            _ => None,
+        }
+    }
+
     /// When its certificate ends; `None` when there is none, or it cannot be read. Reads small files.
     #[must_use]
     pub fn certificate_end(&self) -> Option<Timestamp> {
