@@ -197,7 +197,8 @@ impl Lanes {
         lane.is_some_and(|lane| lane.looked_at(now))
     }
 
-    /// The end that the config tells of a lane's secret, if the secret is another by now and the end is not. Told once.
+    /// The end that the config tells of a lane's secret, if the secret is another by now and the end is not. Told once, at
+    /// the second token by that secret.
     pub(super) fn outdated(&mut self, place: LaneIx) -> Option<Date> {
         self.lane_mut(place)?.outdated()
     }
