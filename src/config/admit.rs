@@ -60,7 +60,7 @@ pub(super) fn admit(
     let log_users = main.log_users.value().copied().unwrap_or(LogUsers::Id);
     let written = hash::Written { main, daemon: &daemon, network: &network, log_users, people: &people };
     let hash = hash::of(&written, &apps, &plan, sources);
-    let settings = Settings { daemon, network, log_users, apps: apps.into_settings(), people, hash };
+    let settings = Settings { daemon, network, log_users, apps: apps.into_settings(&plan), people, hash };
     Some(Admitted { settings, plan, used: users.used })
 }
 

@@ -34,6 +34,7 @@ mod plan;
 mod refusals;
 mod reload;
 mod restart;
+mod sign_ins;
 mod state_dir;
 mod stopping;
 mod systemd;

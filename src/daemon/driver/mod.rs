@@ -10,7 +10,7 @@ mod plans;
 mod sends;
 mod turn;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -210,6 +210,8 @@ struct Driver {
     gather: gather::Gather,
     fetches: JoinSet<Fetched>,
     fetching: HashMap<Id, LaneIx>,
+    /// Those of them that use a refresh token, which may be good only once: a stop waits for them.
+    redeeming: HashSet<Id>,
     /// At most one task each.
     preparing: JoinSet<Result<Prepared, Refused>>,
     checking: JoinSet<Vec<Checked>>,
@@ -306,6 +308,7 @@ impl Driver {
             gather: gather::Gather::default(),
             fetches: JoinSet::new(),
             fetching: HashMap::new(),
+            redeeming: HashSet::new(),
             preparing: JoinSet::new(),
             checking: JoinSet::new(),
             expiring: JoinSet::new(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 
 use super::Way;
-use crate::daemon::token::{AccessToken, Claims, Fingerprint, TokenSource};
+use crate::daemon::token::{AccessToken, Claims, Fingerprint, TokenSource, Unwritten};
 use crate::keeper::id::{Generation, LaneKey};
 use crate::keeper::{TokenAnswer, TokenFailure};
 
@@ -21,6 +21,8 @@ pub(super) struct Lane {
     pub(super) credential: Option<Option<Fingerprint>>,
     /// What Graph wants the next token to have.
     pub(super) claims: Option<Claims>,
+    /// The next refresh token, where it is not on disk.
+    pub(super) unwritten: Option<Unwritten>,
     /// Whether the last fetch was refused, or the credential could not be used.
     rejected: bool,
     /// The credential that the last token came by, and how many have come by it in a row, two at most.
@@ -51,6 +53,7 @@ impl Lane {
             token: None,
             credential: None,
             claims: None,
+            unwritten: None,
             rejected: false,
             proven: None,
             dated: None,
@@ -94,10 +97,21 @@ impl Lane {
     /// Takes a look at the credential. Whether it is another and worth a try: one that is renewed by itself is so only if
     /// the last one was refused.
     pub(super) fn looked_at(&mut self, now: Option<Fingerprint>) -> bool {
+        // What is asked with is in memory, and need not be seen.
+        if now.is_none() && self.unwritten.is_some() {
+            return false;
+        }
         let renews_itself = self.way.as_ref().is_some_and(|way| way.tokens.renews_itself());
         let changed = self.credential.is_some_and(|then| then != now);
         self.credential = Some(now);
         changed && (self.rejected || !renews_itself)
+    }
+
+    /// Takes what is not on disk after a fetch. Whether there was anything of the kind before.
+    pub(super) fn remember(&mut self, unwritten: Option<Unwritten>) -> bool {
+        let before = std::mem::replace(&mut self.unwritten, unwritten);
+        // One that has another way in by now has nothing to write any more.
+        before.is_some() && self.way.as_ref().is_some_and(|way| way.tokens.redeems())
     }
 
     /// The end that the config tells of the secret, if the secret is another by now and the end is not. Told once, and not

@@ -105,6 +105,27 @@ fn a_secret_that_changes_is_tried_and_a_token_that_is_renewed_only_after_a_refus
 }
 
 #[test]
+fn a_sign_in_that_is_in_memory_alone_is_not_looked_for_on_disk() {
+    let mut bench = Bench::new(Credential::SignedIn);
+    let source = bench.source();
+    let credential = Bench::new(Credential::SecretFile).write("one");
+    bench.lanes.fetched(PLACE, credential, GRANTED, None);
+    assert!(
+        !bench.lanes.remember(PLACE, Some(Unwritten::of(credential.unwrap()))),
+        "there was nothing before"
+    );
+    for _ in 0..3 {
+        assert!(
+            !bench.lanes.looked_at(PLACE, &source, None),
+            "a fetch each time would spend one token after the other"
+        );
+    }
+    assert!(bench.lanes.unwritten(PLACE).is_some() && bench.lanes.all_unwritten().len() == 1);
+    assert!(bench.lanes.remember(PLACE, None), "there was something");
+    assert!(bench.lanes.looked_at(PLACE, &source, None), "it is gone");
+}
+
+#[test]
 fn claims_are_asked_for_until_somebody_answers_and_then_no_more() {
     let mut bench = Bench::new(Credential::SecretFile);
     bench.write("one");
@@ -191,7 +212,7 @@ fn a_secret_whose_end_is_told_before_or_soon_after_it_is_not_outdated() {
 }
 
 #[test]
-fn an_app_that_wants_challenges_from_now_on_has_another_way() {
+fn an_app_that_wants_challenges_or_acts_for_another_user_has_another_way() {
     let bench = Bench::new(Credential::SecretFile);
     let text = include_str!("../../../config.example.toml");
     let sources = crate::config::Sources::new(Path::new("/c.toml"), text);
@@ -203,4 +224,8 @@ fn an_app_that_wants_challenges_from_now_on_has_another_way() {
     assert!(new_ways(&after, Some(&before)).unwrap().is_empty());
     after.apps[0].cae = true;
     assert_eq!(new_ways(&after, Some(&before)).unwrap().len(), 1);
+    before.apps[0].cae = true;
+    assert!(new_ways(&after, Some(&before)).unwrap().is_empty());
+    after.apps[0].user = Some("fa8bf3dc-eca7-46b7-bad1-db199b62afc3".parse().unwrap());
+    assert_eq!(new_ways(&after, Some(&before)).unwrap().len(), 1, "who has signed in may be another");
 }

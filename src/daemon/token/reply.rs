@@ -103,6 +103,7 @@ pub(super) fn failed(retry_after: Option<Duration>, detail: TokenDetail) -> Toke
         answer: TokenAnswer::Failed { failure: detail.class.failure(), retry_after },
         token: None,
         detail: Some(Box::new(detail)),
+        unwritten: None,
     }
 }
 
@@ -126,6 +127,7 @@ fn granted(headers: &HeaderMap, body: &[u8], wall: SystemTime) -> Option<TokenRe
         answer: TokenAnswer::Granted { lifetime, refresh_in },
         token: Some(token),
         detail: None,
+        unwritten: None,
     })
 }
 

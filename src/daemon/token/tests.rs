@@ -1,5 +1,6 @@
 //! Token requests against endpoints on loopback.
 
+mod sign_ins;
 mod ways;
 
 use std::path::PathBuf;
@@ -43,8 +44,9 @@ impl Secret {
 }
 
 async fn fetch(source: &TokenSource, time: Duration) -> TokenReply {
-    let (tried, reply) =
-        tokio::time::timeout(LONG, source.fetch(time, WALL, None)).await.expect("a fetch always returns");
+    let (tried, reply) = tokio::time::timeout(LONG, source.fetch(time, WALL, None, None))
+        .await
+        .expect("a fetch always returns");
     assert_eq!(tried, source.fingerprint(), "what it was tried with");
     let shown = format!("{reply:?} {source:?}");
     assert!(!shown.contains("c4nary") && !shown.contains("ey.canary"), "a secret shows: {shown}");
@@ -119,9 +121,10 @@ async fn a_credential_on_a_disk_that_hangs_is_given_up_in_time() {
     let secret = Secret::new(CANARY);
     let source = secret.source(&server.url("http"), &direct());
     let hangs = source.hang().await;
-    let (tried, reply) = tokio::time::timeout(LONG, source.fetch(Duration::from_millis(100), WALL, None))
-        .await
-        .expect("it is given up");
+    let (tried, reply) =
+        tokio::time::timeout(LONG, source.fetch(Duration::from_millis(100), WALL, None, None))
+            .await
+            .expect("it is given up");
     assert_eq!((tried, reply.answer), (None, failed(TokenFailure::Unreachable, None)));
     assert!(reply.detail.unwrap().meaning.contains("could not be read within 0.1 s"));
     assert!(server.is_idle(), "a request without a secret");
