@@ -162,7 +162,7 @@ async fn nothing_that_holds_a_secret_shows_it_by_itself_or_in_a_panic() {
     for script in [Script::answer(200, "", &granted), Script::answer(400, "", &echo), Script::cut(&granted)] {
         let server = Server::plain(vec![script]).await;
         let source = TokenSource::new(&app(&server.url("http"), secret_file(dir.path())), &direct()).unwrap();
-        let (tried, reply) = source.fetch(LONG, SystemTime::UNIX_EPOCH, Some(&challenge())).await;
+        let (tried, reply) = source.fetch(LONG, SystemTime::UNIX_EPOCH, Some(&challenge()), None).await;
         prints.debug((source, tried, reply));
     }
     // Graph, which does the same.

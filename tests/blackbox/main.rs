@@ -39,6 +39,7 @@ mod printed;
 mod refusals;
 mod reload;
 mod restart;
+mod sign_ins;
 mod state_dir;
 mod stopping;
 mod systemd;

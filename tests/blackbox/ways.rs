@@ -21,12 +21,13 @@ use crate::sandbox::Sandbox;
 use crate::secrecy::{self, TRACE, ends_silent};
 use crate::site::{Site, TENANT, available, client_id, id, in_a_call};
 
-const SPEED: [&str; 2] = ["--speed", "20"];
+/// What sandbox and daemon are made fast with.
+pub const SPEED: [&str; 2] = ["--speed", "20"];
 const ISSUER: &str = "https://oidc.example/cluster";
 const SUBJECT: &str = "system:serviceaccount:presenced:default";
 
 /// One app with this credential, and these users.
-fn write(site: &Site, sandbox: &Sandbox, credential: &str, more: &str, users: std::ops::Range<u32>) {
+pub fn write(site: &Site, sandbox: &Sandbox, credential: &str, more: &str, users: std::ops::Range<u32>) {
     let (url, client) = (&sandbox.url, client_id(0));
     let mut text = format!(
         "[daemon]\nstate_dir = \"state\"\n[defaults]\navailability = \"Available\"\n[[app]]\nname = \"contoso\"\n\
@@ -39,7 +40,8 @@ fn write(site: &Site, sandbox: &Sandbox, credential: &str, more: &str, users: st
     site.write_text(&text);
 }
 
-async fn register(sandbox: &Sandbox, app: Value) {
+/// Registers one app.
+pub async fn register(sandbox: &Sandbox, app: Value) {
     sandbox.register(json!({"tenants": {TENANT: {"apps": {client_id(0): app}}}})).await;
 }
 
@@ -69,7 +71,8 @@ fn certificates() -> &'static [(String, String); 2] {
     })
 }
 
-async fn more_tokens(sandbox: &Sandbox, than: &Value, more: u64) -> Value {
+/// Returns when so many more tokens were given than a report has.
+pub async fn more_tokens(sandbox: &Sandbox, than: &Value, more: u64) -> Value {
     let wanted = than["tokens"]["granted"].as_u64().unwrap() + more;
     let what = format!("{wanted} tokens");
     sandbox.until(&what, |report| report["tokens"]["granted"].as_u64() >= Some(wanted)).await
@@ -206,15 +209,17 @@ async fn a_claims_challenge_costs_one_token_and_nobodys_session() {
 }
 
 /// `presenced login` under way.
-struct Login {
+pub struct Login {
     child: tokio::process::Child,
-    code: String,
+    /// What the person types.
+    pub code: String,
 }
 
 impl Login {
-    async fn begin(site: &Site) -> Self {
+    /// Returns when a code is shown.
+    pub async fn begin(site: &Site, speed: &[&str]) -> Self {
         let mut command = presenced();
-        command.args(["login", "contoso", "--config"]).arg(site.config_file()).args(SPEED);
+        command.args(["login", "contoso", "--config"]).arg(site.config_file()).args(speed);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let code = async {
@@ -228,7 +233,8 @@ impl Login {
         Self { child, code }
     }
 
-    async fn end(self) -> (ExitStatus, String) {
+    /// How it ended, and what it said.
+    pub async fn end(self) -> (ExitStatus, String) {
         let output = timeout(PATIENCE, self.child.wait_with_output()).await.expect("in time").unwrap();
         let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         secrecy::search("what login says", &said);
@@ -248,7 +254,7 @@ async fn a_user_signs_in_once_and_again_after_a_revocation() {
     assert!(failed["advice"].as_str().unwrap().contains("`presenced login contoso`"), "{failed}");
 
     for (who, code) in [(None, 77), (Some(2), 77), (Some(1), 0)] {
-        let login = Login::begin(&site).await;
+        let login = Login::begin(&site, &SPEED).await;
         sandbox.sign_in(&login.code, who).await;
         let (status, said) = login.end().await;
         assert_eq!(status.code(), Some(code), "{said}");
@@ -273,19 +279,20 @@ async fn a_user_signs_in_once_and_again_after_a_revocation() {
     sandbox.faults(json!({"revoke_refresh_tokens": true})).await;
     let failed = daemon.event("token_failed").await;
     assert_eq!((&failed["aadsts"], &failed["class"]), (&50_173.into(), &"sign_in".into()), "{failed}");
-    let login = Login::begin(&site).await;
+    let login = Login::begin(&site, &SPEED).await;
     sandbox.sign_in(&login.code, Some(1)).await;
     assert_eq!(login.end().await.0.code(), Some(0));
     daemon.event("token_granted").await;
     ends_well(daemon, &site, &sandbox, &[]).await;
 }
 
-fn kept(site: &Site) -> PathBuf {
+/// Where the sign-in is kept.
+pub fn kept(site: &Site) -> PathBuf {
     site.state_dir().join("login/contoso.json")
 }
 
 /// `presenced login APP`, which does not get as far as to show a code.
-async fn login_fails(site: &Site, app: &str) -> (Option<i32>, String) {
+pub async fn login_fails(site: &Site, app: &str) -> (Option<i32>, String) {
     let mut command = presenced();
     command.args(["login", app, "--config"]).arg(site.config_file());
     let outcome = heard(command).await;
@@ -299,6 +306,7 @@ async fn a_sign_in_that_cannot_begin_says_why() {
     let (code, said) = login_fails(&site, "contoso").await;
     assert!(code == Some(78) && said.contains("has a credential of its own"), "{said}");
     write(&site, &sandbox, "{ delegated = true }", "", 1..2);
+    std::fs::create_dir(site.state_dir()).unwrap();
     let (code, said) = login_fails(&site, "fabrikam").await;
     assert!(code == Some(78) && said.contains("those with a user are: contoso"), "{said}");
     let tenants = json!({"11111111-1111-4111-8111-111111111111": {}});

@@ -37,7 +37,8 @@ impl Patient {
             users: lane.into_iter().flat_map(|lane| &lane.sessions).map(|session| session.user).collect(),
             login: Host::login(app, network)?,
             graph: Host::graph(app, network)?,
-            source: TokenSource::new(app, network)?,
+            // Whose sign-in it is, a look of its own says.
+            source: TokenSource::new(&App { user: None, ..app.clone() }, network)?,
             client: GraphClient::new(app, network)?,
             app: app.clone(),
         })
@@ -97,12 +98,16 @@ impl Patient {
             let why = "the login host is out of reach";
             return (Check::skipped(CheckName::Token, why), None, false);
         }
-        let (_, TokenReply { answer, token, detail }) =
-            self.source.fetch(TOKEN_TIME, clock.wall(), None).await;
+        let (_, TokenReply { answer, token, detail, unwritten }) =
+            self.source.fetch(TOKEN_TIME, clock.wall(), None, None).await;
         match answer {
             TokenAnswer::Granted { lifetime, .. } => {
-                let minutes = lifetime.as_secs() / 60;
-                (Check::ok(CheckName::Token, format!("granted for {minutes} min")), token, false)
+                let granted = format!("granted for {} min", lifetime.as_secs() / 60);
+                let check = match unwritten {
+                    None => Check::ok(CheckName::Token, granted),
+                    Some(unwritten) => self.not_kept(&granted, unwritten.why()),
+                };
+                (check, token, false)
             }
             TokenAnswer::Failed { failure, .. } => {
                 let refused = failure == TokenFailure::Rejected;
@@ -124,10 +129,23 @@ impl Patient {
         )
     }
 
+    /// A token came, and the refresh token that came with it is lost.
+    fn not_kept(&self, granted: &str, why: &str) -> Check {
+        Check::failed(
+            CheckName::Token,
+            format!("{granted}, but the next refresh token could not be written: {why}"),
+            format!(
+                "let the state directory be written to and have room; the sign-in may be over: `presenced login {}`",
+                self.app.name
+            ),
+        )
+    }
+
     fn no_token(&self, detail: &TokenDetail) -> Check {
         let number = detail.aadsts.map(|number| format!(" (AADSTS{number})")).unwrap_or_default();
         let id = detail.correlation_id.as_ref().map(|id| format!("; correlation id {id}"));
-        let what = format!("{}{number}: {}{}", detail.error, detail.meaning, id.unwrap_or_default());
+        let said = detail.said.as_ref().map(|said| format!(" (\"{said}\")")).unwrap_or_default();
+        let what = format!("{}{number}: {}{said}{}", detail.error, detail.meaning, id.unwrap_or_default());
         let mut advice = detail.advice.clone();
         if detail.aadsts.is_some_and(|number| CONSENT_HELPS.contains(&number)) {
             advice = format!("{advice}; an admin of the tenant consents at {}", consent_url(&self.app));

@@ -20,7 +20,7 @@ pub use plans::{ReloadAsk, Reloaded};
 pub use read::{ReadResult, Unread};
 pub use steer::{Held, Steer, Steered};
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -271,6 +271,8 @@ struct Driver {
     reading: HashMap<Id, read::Reading>,
     fetches: JoinSet<Fetched>,
     fetching: HashMap<Id, LaneIx>,
+    /// Those of them that use a refresh token, which may be good only once: a stop waits for them.
+    redeeming: HashSet<Id>,
     /// At most one task.
     preparing: JoinSet<Result<Prepared, Refused>>,
     looks: looks::Looks<CredentialLook>,
@@ -373,6 +375,7 @@ impl Driver {
             reading: HashMap::new(),
             fetches: JoinSet::new(),
             fetching: HashMap::new(),
+            redeeming: HashSet::new(),
             preparing: JoinSet::new(),
             looks: looks::Looks::new(),
             ends_told: expiry::Told::default(),

@@ -137,6 +137,7 @@ impl Driver {
                 let missing = reply.token.is_none() && matches!(reply.answer, TokenAnswer::Granted { .. });
                 let answer = if missing { failed } else { reply.answer };
                 self.lanes.fetched(lane, credential, answer, reply.token.map(|token| (generation, token)));
+                self.remember(lane, reply.unwritten);
                 self.look_at_date(lane);
                 self.feed(Input::Token { lane, answer }, &Said { answer: None, token: reply.detail });
             }
