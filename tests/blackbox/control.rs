@@ -325,3 +325,22 @@ async fn over_tcp_a_token_may_what_it_may_and_no_more() {
     assert_eq!(history["records"][0]["by"], "token pbx");
     assert!(!daemon.log().contains("is-secret"));
 }
+
+#[tokio::test]
+async fn with_a_daemon_every_command_answers_in_words_and_in_json() {
+    let sandbox = Sandbox::start(&[]).await;
+    let site = Site::new(&sandbox, [available(1)]);
+    let mut daemon = site.run();
+    daemon.event("set").await;
+    for command in COMMANDS {
+        let (code, text, err) = site.command(command).await;
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{command:?}: {text}");
+        assert!(text.ends_with('\n') && !text.starts_with('{'), "{command:?}: {text}");
+        assert!(site.json(command).await.is_object(), "{command:?}");
+    }
+    // Each of them has left its mark, but for those that only look.
+    let history = site.json(&["history"]).await;
+    let actions: std::collections::BTreeSet<&str> =
+        history["records"].as_array().unwrap().iter().map(|r| r["action"].as_str().unwrap()).collect();
+    assert_eq!(actions.into_iter().collect::<Vec<_>>(), ["release", "reload", "resume", "set", "unset"]);
+}

@@ -38,6 +38,7 @@ async fn a_million_users_from_csv_start_and_change_in_seconds() {
     daemon.event("started").await;
     sandbox.until("some time goes by", |r| r["virtual_seconds"].as_f64() > Some(15.0)).await;
     println!("at rest: {}", memory(daemon.pid()));
+    println!("status: {}", answer_times(&site).await);
 
     write_users(&site, USERS, LANES, "Away");
     let (asked, mut seen, mut last, mut longest) =
@@ -61,6 +62,29 @@ async fn a_million_users_from_csv_start_and_change_in_seconds() {
     );
     let report = sandbox.report().await;
     assert_eq!((&report["lapses"], &report["throttled"]), (&0.into(), &0.into()), "{report:#}");
+}
+
+/// How long the daemon takes to say how it stands, and how one of its users does.
+async fn answer_times(site: &Site) -> String {
+    let http = reqwest::Client::builder().unix_socket(site.path("control.sock")).no_proxy().build().unwrap();
+    let ask = async |path: &str| {
+        let asked = Instant::now();
+        let answer = http.get(format!("http://presenced{path}")).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.bytes().await.unwrap();
+        asked.elapsed().as_millis()
+    };
+    let mut all = Vec::new();
+    for _ in 0..20 {
+        all.push(ask("/v1/status").await);
+    }
+    all.sort_unstable();
+    let first = ask(&format!("/v1/users/{}", crate::site::id(7))).await;
+    let again = ask(&format!("/v1/users/{}", crate::site::id(7))).await;
+    format!(
+        "{} ms in the middle of 20, {} ms at worst; one user {first} ms the first time, then {again} ms",
+        all[10], all[19]
+    )
 }
 
 /// Every session is set, and renewed at least once, before what the daemon takes is measured for five minutes.
@@ -114,7 +138,7 @@ fn processor(pid: u32) -> Duration {
 }
 
 fn config(url: &str, lanes: u32) -> String {
-    let mut text = "[daemon]\nstate_dir = \"state\"\n".to_owned();
+    let mut text = "[daemon]\nstate_dir = \"state\"\n[control]\nsocket = \"control.sock\"\n".to_owned();
     for lane in 0..lanes {
         let tenant = format!("{}{:012x}", &TENANT[..24], lane + 1);
         let _ = write!(

@@ -117,7 +117,7 @@ pub fn search_files(directory: &Path) {
     // Their tokens are known before the others are searched.
     entries.sort_by_key(|path| !path.ends_with("login"));
     for path in entries {
-        if path.ends_with("login") {
+        if path.ends_with("login") && path.is_dir() {
             for sign_in in std::fs::read_dir(path).unwrap() {
                 seen(&[b"\r\n\r\n".as_slice(), &std::fs::read(sign_in.unwrap().path()).unwrap()].concat());
             }

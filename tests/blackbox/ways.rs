@@ -30,7 +30,7 @@ const SUBJECT: &str = "system:serviceaccount:presenced:default";
 pub fn write(site: &Site, sandbox: &Sandbox, credential: &str, more: &str, users: std::ops::Range<u32>) {
     let (url, client) = (&sandbox.url, client_id(0));
     let mut text = format!(
-        "[daemon]\nstate_dir = \"state\"\n[defaults]\navailability = \"Available\"\n[[app]]\nname = \"contoso\"\n\
+        "[daemon]\nstate_dir = \"state\"\n[control]\nsocket = \"control.sock\"\n[defaults]\navailability = \"Available\"\n[[app]]\nname = \"contoso\"\n\
          tenant = \"{TENANT}\"\nclient_id = \"{client}\"\ncloud = {{ graph = \"{url}\", login = \"{url}\" }}\n\
          credential = {credential}\n{more}\n"
     );

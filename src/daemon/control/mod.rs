@@ -87,17 +87,24 @@ impl Desk {
         tokio::time::timeout(patience, asked).await.map_err(|_| Problem::busy())?
     }
 
-    /// Who is called what in the config in force.
-    async fn names(&self) -> Result<Arc<Names>, Problem> {
+    /// The users of the config in force.
+    async fn names(&self) -> Arc<Names> {
         let accepted = self.figures().accepted.clone();
         let mut known = self.names.lock().await;
-        if let Some(names) = known.as_ref().filter(|names| names.are_of(&accepted)) {
-            return Ok(Arc::clone(names));
+        match known.as_ref().filter(|names| names.are_of(&accepted)) {
+            Some(names) => Arc::clone(names),
+            None => Arc::clone(known.insert(Arc::new(Names::new(accepted)))),
         }
-        // With a million users this takes a while: not on a thread that talks to others.
-        let names = tokio::task::spawn_blocking(move || Arc::new(Names::new(accepted)));
-        let names = names.await.map_err(|_| Problem::bug())?;
-        *known = Some(Arc::clone(&names));
-        Ok(names)
+    }
+
+    /// The same, to find some of them by what they are called.
+    async fn index(&self) -> Result<Arc<Names>, Problem> {
+        let names = self.names().await;
+        // The first time this takes a while: not on a thread that talks to others.
+        let indexed = tokio::task::spawn_blocking(move || {
+            names.called();
+            names
+        });
+        indexed.await.map_err(|_| Problem::bug())
     }
 }

@@ -28,7 +28,7 @@ type Body<T> = Result<Json<T>, JsonRejection>;
 /// `GET /v1/overrides`
 pub(super) async fn list(State(desk): State<Desk>, caller: Caller) -> Result<Json<wire::Overrides>, Problem> {
     caller.reads(None)?;
-    let names = desk.names().await?;
+    let names = desk.names().await;
     let page = desk.ask(|to| Command::Overrides { limit: LISTED, to }).await?;
     let wall = desk.clock.wall();
     let mut overrides = Vec::with_capacity(page.overrides.len());
@@ -94,7 +94,7 @@ async fn addressed(
     let source = Source::named(source).ok_or_else(|| {
         Problem::bad("a source has 1 to 128 characters, not only spaces, and no control characters")
     })?;
-    let names = desk.names().await?;
+    let names = desk.index().await?;
     let whom = names.exactly(word, app.as_deref())?;
     caller.overrides(&source, &names.app(&whom))?;
     Ok((whom, source, names))
@@ -166,7 +166,7 @@ pub(super) async fn resume(
 async fn released(desk: &Desk, caller: &Caller, ask: &wire::ReleaseAsk) -> Result<Option<Whom>, Problem> {
     match (&ask.user, ask.all) {
         (Some(word), false) => {
-            let names = desk.names().await?;
+            let names = desk.index().await?;
             let whom = names.exactly(word, ask.app.as_deref())?;
             caller.operates(Some(&names.app(&whom)))?;
             Ok(Some(whom))

@@ -1,7 +1,7 @@
 //! Who is meant: by an object id, an exact name or alias, or, where nothing is changed, the beginning of one.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::problem::Problem;
 use crate::config::settings::Settings;
@@ -16,15 +16,24 @@ const CANDIDATES: usize = 5;
 #[derive(Debug)]
 pub(super) struct Names {
     accepted: Accepted,
-    /// Names and aliases in small letters; few are shared.
-    called: HashMap<Box<str>, Vec<UserId>>,
+    /// Names and aliases in small letters; few are shared. Made when somebody is first called by one.
+    called: OnceLock<HashMap<Box<str>, Vec<UserId>>>,
 }
 
 impl Names {
-    /// Reads them all.
+    /// Of this config.
     pub(super) fn new(accepted: Accepted) -> Self {
+        Self { accepted, called: OnceLock::new() }
+    }
+
+    /// By what they are called. Blocks the first time: there may be a million of them.
+    pub(super) fn called(&self) -> &HashMap<Box<str>, Vec<UserId>> {
+        self.called.get_or_init(|| Self::index(&self.accepted.settings))
+    }
+
+    fn index(settings: &Settings) -> HashMap<Box<str>, Vec<UserId>> {
         let mut called: HashMap<Box<str>, Vec<UserId>> = HashMap::new();
-        for (user, person) in &accepted.settings.people {
+        for (user, person) in &settings.people {
             let words = person.name.as_deref().into_iter().chain(person.aliases.iter().map(AsRef::as_ref));
             for word in words {
                 let users = called.entry(word.to_lowercase().into()).or_default();
@@ -33,7 +42,7 @@ impl Names {
                 }
             }
         }
-        Self { accepted, called }
+        called
     }
 
     /// Whether they are of this config.
@@ -94,7 +103,7 @@ impl Names {
         if let Ok(user) = word.to_lowercase().parse() {
             return vec![user];
         }
-        self.called.get(word.to_lowercase().as_str()).cloned().unwrap_or_default()
+        self.called().get(word.to_lowercase().as_str()).cloned().unwrap_or_default()
     }
 
     fn beginning(&self, word: &str) -> Vec<UserId> {
@@ -103,7 +112,7 @@ impl Names {
             return Vec::new();
         }
         let mut users: BTreeSet<UserId> = self
-            .called
+            .called()
             .iter()
             .filter(|(name, _)| name.starts_with(&word))
             .flat_map(|(_, users)| users)

@@ -29,7 +29,7 @@ pub(super) async fn status(
 ) -> Result<Json<wire::Status>, Problem> {
     let app = Query::of(&uri, &["app"])?.get("app");
     caller.reads(app.as_deref())?;
-    let names = desk.names().await?;
+    let names = desk.names().await;
     let (figures, worst) = desk.ask(|to| Command::Worst { limit: WORST, to }).await?;
     let mut status = status::of(&figures);
     if let Some(app) = &app {
@@ -61,7 +61,7 @@ pub(super) async fn look(
     uri: &Uri,
 ) -> Result<(wire::User, Vec<Looked>), Problem> {
     let app = Query::of(uri, &["app"])?.get("app");
-    let names = desk.names().await?;
+    let names = desk.index().await?;
     let whom = names.nearly(word, app.as_deref())?;
     for whom in &whom {
         caller.reads(Some(&names.app(whom)))?;
@@ -95,7 +95,7 @@ pub(super) async fn history(
     caller.reads(None)?;
     let query = Query::of(&uri, &["since", "user", "app"])?;
     let (user, app) = (query.get("user"), query.get("app"));
-    let names = desk.names().await?;
+    let names = desk.index().await?;
     if let Some(app) = &app {
         names.know_app(app)?;
     }
