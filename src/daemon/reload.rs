@@ -131,9 +131,16 @@ fn needs_restart(was: &Settings, is: &Settings) -> Option<String> {
     }
     let path = |path: &PathBuf| path.display().to_string();
     let address = |at: &Option<SocketAddr>| at.map_or_else(|| "none".to_owned(), |at| at.to_string());
+    let group = |group: &Option<Box<str>>| group.as_deref().unwrap_or("none").to_owned();
     let http = |settings: &Settings| settings.http.map(|http| http.listen);
     change("[daemon] state_dir", &was.daemon.state_dir, &is.daemon.state_dir, path)
         .or_else(|| change("[control] socket", &was.control.socket, &is.control.socket, path))
+        .or_else(|| change("[control] group", &was.control.group, &is.control.group, group))
+        .or_else(|| {
+            change("[control] certificate_file or key_file", &was.control.tls, &is.control.tls, |_| {
+                "one".to_owned()
+            })
+        })
         .or_else(|| change("[control] listen", &was.control.listen, &is.control.listen, address))
         .or_else(|| change("[http] listen", &http(was), &http(is), address))
 }

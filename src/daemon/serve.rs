@@ -1,7 +1,6 @@
 //! Serving HTTP/1.1: the loop around a listener that the control API and the status page have in common. What a request
 //! means is for their routers.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -35,6 +34,14 @@ const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// How long requests under way may take once serving ends.
 const STOP_TIME: Duration = Duration::from_secs(1);
+
+/// How long a request may take, its body included: longer than a reload of a million users.
+const REQUEST_TIME: Duration = Duration::from_secs(320);
+
+/// A request has taken too long; its connection ends.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the request has taken too long")]
+struct Slow;
 
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -154,7 +161,11 @@ async fn talk(
         let mut router = router.clone();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
-        async move { Ok::<_, Infallible>(router.call(request).await.unwrap_or_else(|never| match never {})) }
+        async move {
+            let answered = tokio::time::timeout(REQUEST_TIME, router.call(request)).await;
+            // Whoever takes so long to send a body is gone, or means no good.
+            answered.map_err(|_| Slow).map(|answer| answer.unwrap_or_else(|never| match never {}))
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::graph::Detail;
 use crate::keeper::event::Event;
-use crate::keeper::id::{LaneIx, SessionIx};
+use crate::keeper::id::{LaneIx, SessionIx, UserId};
 use crate::keeper::{MonoTime, Outcome, PresenceState};
 
 /// So many sessions are followed: those that are heard of first.
@@ -58,21 +58,22 @@ pub struct LastAnswer {
 /// All that is known.
 #[derive(Debug, Default)]
 pub struct Story {
-    moments: HashMap<SessionIx, VecDeque<Moment>>,
-    answers: HashMap<SessionIx, LastAnswer>,
+    /// Whose they are goes with them: a place is used again.
+    moments: HashMap<SessionIx, (UserId, VecDeque<Moment>)>,
+    answers: HashMap<SessionIx, (UserId, LastAnswer)>,
 }
 
 impl Story {
     /// Takes in what the keeper says. `overridden`: whether an override holds for a session.
     pub fn hear(&mut self, event: &Event, now: MonoTime, overridden: impl Fn(SessionIx) -> bool) {
         match event {
-            Event::Set { session, to, .. } => {
+            Event::Set { session, user, to, .. } => {
                 let what = What::Held { state: *to, overridden: overridden(*session) };
-                self.note(*session, what, now);
+                self.note(*session, *user, what, now);
             }
-            Event::Cleared { session, .. } => self.note(*session, What::Empty, now),
-            Event::Parked { session, .. } => self.note(*session, What::Parked, now),
-            Event::SessionLapsed { session, .. } => self.note(*session, What::Lapsed, now),
+            Event::Cleared { session, user } => self.note(*session, *user, What::Empty, now),
+            Event::Parked { session, user, .. } => self.note(*session, *user, What::Parked, now),
+            Event::SessionLapsed { session, user } => self.note(*session, *user, What::Lapsed, now),
             _ => {}
         }
     }
@@ -80,7 +81,7 @@ impl Story {
     /// Takes in an answer. `request_id` is that of one that was granted; others have it in their detail.
     pub fn answered(
         &mut self,
-        session: SessionIx,
+        (session, user): (SessionIx, UserId),
         outcome: Outcome,
         detail: Option<&Detail>,
         request_id: Option<Uuid>,
@@ -92,7 +93,8 @@ impl Story {
         let told = detail.and_then(|detail| detail.request_id.as_deref()?.parse().ok());
         let cause = detail.and_then(|detail| detail.code.as_deref().or(detail.cause.as_deref()));
         let request_id = request_id.or(told);
-        self.answers.insert(session, LastAnswer { at, outcome, cause: cause.map(Box::from), request_id });
+        let answer = LastAnswer { at, outcome, cause: cause.map(Box::from), request_id };
+        self.answers.insert(session, (user, answer));
     }
 
     /// A lane is gone, and its places with it.
@@ -101,22 +103,26 @@ impl Story {
         self.answers.retain(|session, _| session.lane != lane);
     }
 
-    /// What a session showed, the oldest first. The first may be from before its user had this place.
-    pub fn of(&self, session: SessionIx) -> impl Iterator<Item = Moment> + '_ {
-        self.moments.get(&session).into_iter().flatten().copied()
+    /// What a user's session showed, the oldest first.
+    pub fn of(&self, session: SessionIx, user: UserId) -> impl Iterator<Item = Moment> + '_ {
+        let own = self.moments.get(&session).filter(|(whose, _)| *whose == user);
+        own.into_iter().flat_map(|(_, moments)| moments).copied()
     }
 
-    /// The last answer on a session.
+    /// The last answer on a user's session.
     #[must_use]
-    pub fn last_answer(&self, session: SessionIx) -> Option<&LastAnswer> {
-        self.answers.get(&session)
+    pub fn last_answer(&self, session: SessionIx, user: UserId) -> Option<&LastAnswer> {
+        self.answers.get(&session).filter(|(whose, _)| *whose == user).map(|(_, answer)| answer)
     }
 
-    fn note(&mut self, session: SessionIx, what: What, at: MonoTime) {
+    fn note(&mut self, session: SessionIx, user: UserId, what: What, at: MonoTime) {
         if self.moments.len() >= SESSIONS && !self.moments.contains_key(&session) {
             return;
         }
-        let moments = self.moments.entry(session).or_default();
+        let (whose, moments) = self.moments.entry(session).or_default();
+        if std::mem::replace(whose, user) != user {
+            moments.clear();
+        }
         if moments.back().is_some_and(|last| last.what == what) {
             return;
         }
@@ -146,7 +152,8 @@ mod tests {
         story.hear(&set(PresenceState::Available), at(2), |_| false);
         story.hear(&Event::SessionLapsed { session, user }, at(3), |_| false);
         story.hear(&set(PresenceState::InACall), at(4), |_| true);
-        let told: Vec<(MonoTime, What)> = story.of(session).map(|moment| (moment.at, moment.what)).collect();
+        let told: Vec<(MonoTime, What)> =
+            story.of(session, user).map(|moment| (moment.at, moment.what)).collect();
         assert_eq!(
             told,
             [
@@ -158,9 +165,13 @@ mod tests {
         for n in 0..100 {
             story.hear(&set(PresenceState::ALL[n % 5]), at(10 + n as u64), |_| false);
         }
-        assert_eq!(story.of(session).count(), MOMENTS);
-        assert_eq!(story.of(session).last().map(|moment| moment.at), Some(at(109)));
+        assert_eq!(story.of(session, user).count(), MOMENTS);
+        assert_eq!(story.of(session, user).last().map(|moment| moment.at), Some(at(109)));
+        let next = Guid::from_u128(2);
+        assert_eq!(story.of(session, next).count(), 0, "somebody else has this place now");
+        story.hear(&Event::Cleared { session, user: next }, at(200), |_| false);
+        assert_eq!((story.of(session, next).count(), story.of(session, user).count()), (1, 0));
         story.closed(LaneIx(0));
-        assert_eq!(story.of(session).count(), 0);
+        assert_eq!(story.of(session, user).count(), 0);
     }
 }

@@ -50,7 +50,7 @@ pub(super) struct App {
     pub(super) budget: Budget,
     lanes: BTreeSet<LaneIx>,
     /// Lanes that would send, the most urgent first; of equals the one that was served longest ago.
-    waiting: BTreeSet<Turn>,
+    pub(super) waiting: BTreeSet<Turn>,
     served: u64,
 }
 

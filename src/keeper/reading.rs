@@ -40,8 +40,9 @@ impl Keeper {
     pub fn read(&mut self, ix: LaneIx, now: MonoTime) -> Result<Read, NoRead> {
         let lane = self.lanes.get_mut(ix.0 as usize).and_then(Option::as_mut).ok_or(NoRead::NoLane)?;
         let generation = lane.token.usable(now).ok_or(NoRead::NoToken)?;
-        let shared = &mut self.apps[lane.app].budget;
-        if lane.is_occupied(now) || shared.free_at(now) > now {
+        let app = &mut self.apps[lane.app];
+        let shared = &mut app.budget;
+        if !app.waiting.is_empty() || lane.is_occupied(now) || shared.free_at(now) > now {
             return Err(NoRead::NoRoom);
         }
         lane.budget.spend(now);

@@ -19,9 +19,10 @@ impl Keeper {
     #[must_use]
     pub fn sessions(&self, query: Query) -> Page {
         let mut page = Page::default();
-        let mut slot = query.from.slot.0 as usize;
         for ix in query.from.lane.0 as usize..self.lanes.len() {
             let Some(lane) = &self.lanes[ix] else { continue };
+            // A lane that has closed since leaves its place in it to nobody.
+            let mut slot = if lane.ix == query.from.lane { query.from.slot.0 as usize } else { 0 };
             while let Some(session) = lane.sessions.get(slot) {
                 let at = SessionIx { lane: lane.ix, slot: Slot(u32::try_from(slot).unwrap_or(u32::MAX)) };
                 if page.sessions.len() == query.limit {
@@ -33,7 +34,6 @@ impl Keeper {
                 }
                 slot += 1;
             }
-            slot = 0;
         }
         page
     }
@@ -59,16 +59,16 @@ impl Keeper {
         self.by_key.get(key).copied()
     }
 
-    /// Sessions that are not held as they are wanted, at most `limit` of them: lapsed ones first, the longest lapsed
-    /// before all others, then those that are refused, wait for a repeat, or were never granted. The work does not grow
-    /// with the sessions.
+    /// Sessions that are not held as they are wanted, at most `limit` of them, of one lane or of all: lapsed ones first, the
+    /// longest lapsed before all others, then those that are refused, wait for a repeat, or are still to be set. The work
+    /// does not grow with the sessions.
     #[must_use]
-    pub fn worst(&self, limit: usize) -> Vec<SessionView> {
-        const WORST: [Queue; 6] =
-            [Queue::Lapsed, Queue::Parked, Queue::Retry, Queue::Renewal, Queue::Override, Queue::Change];
+    pub fn worst(&self, limit: usize, only: Option<LaneIx>) -> Vec<SessionView> {
+        const WORST: [Queue; 5] =
+            [Queue::Lapsed, Queue::Parked, Queue::Retry, Queue::Override, Queue::Change];
         let mut worst = Vec::new();
         for (rank, queue) in WORST.into_iter().enumerate() {
-            for lane in self.lanes.iter().flatten() {
+            for lane in self.lanes.iter().flatten().filter(|lane| only.is_none_or(|only| lane.ix == only)) {
                 let first = lane.agenda().entries(queue).take(limit - limit.min(worst.len()));
                 worst.extend(first.map(|(key, slot)| (rank, key, lane, slot)));
             }

@@ -79,8 +79,8 @@ async fn answer_times(site: &Site) -> String {
         all.push(ask("/v1/status").await);
     }
     all.sort_unstable();
-    let first = ask(&format!("/v1/users/{}", crate::site::id(7))).await;
-    let again = ask(&format!("/v1/users/{}", crate::site::id(7))).await;
+    let first = ask(&format!("/v1/users/{}", id(7))).await;
+    let again = ask(&format!("/v1/users/{}", id(7))).await;
     format!(
         "{} ms in the middle of 20, {} ms at worst; one user {first} ms the first time, then {again} ms",
         all[10], all[19]

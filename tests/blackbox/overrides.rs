@@ -151,6 +151,45 @@ async fn the_operator_goes_before_calls_and_a_reload_leaves_what_holds() {
 }
 
 #[tokio::test]
+async fn a_user_who_moves_to_another_app_takes_along_what_holds() {
+    let sandbox = Sandbox::start(&[]).await;
+    let mut site = Site::new(&sandbox, []);
+    site.config.apps.push("fabrikam");
+    site.secret("fabrikam", crate::site::SECRET);
+    let of = |app: &str| {
+        let of = |n| user(n, &format!("availability = \"Available\"\napp = \"{app}\""));
+        vec![of(1), of(2), user(3, "availability = \"Away\"\napp = \"contoso\"")]
+    };
+    site.config.users = of("contoso");
+    site.write();
+    let mut daemon = site.run();
+    daemon.all_said("set", 3).await;
+    site.json(&["release", "user 1"]).await;
+    let call = json!({"availability": "Busy", "activity": "InACall", "ttl": 600});
+    api(&site, Method::PUT, "/v1/overrides/user%202/a", call).await;
+    until_shows(&sandbox, 1, None).await;
+    until_shows(&sandbox, 2, Some("InACall")).await;
+
+    site.config.users = of("fabrikam");
+    site.write();
+    assert_eq!(site.command(&["reload"]).await.0, Some(0));
+
+    sandbox.until("user 2 is cleared in the first app", |report| report["clears"] == 2).await;
+    until_shows(&sandbox, 2, Some("InACall")).await;
+    assert_eq!(shows(&sandbox, 1).await, None, "released wherever they are");
+    let status = site.json(&["status", "user 2"]).await;
+    assert_eq!(
+        (&status["sessions"][0]["app"], &status["sessions"][0]["because"]),
+        (&json!("fabrikam"), &json!("override:a"))
+    );
+    let (_, answer) = api(&site, Method::DELETE, "/v1/overrides/user%202/a", Value::Null).await;
+    assert_eq!(answer["changed"], true);
+    until_shows(&sandbox, 2, Some("Available")).await;
+    site.command(&["resume"]).await;
+    until_shows(&sandbox, 1, Some("Available")).await;
+}
+
+#[tokio::test]
 async fn released_all_nothing_is_held_and_whoever_is_added_is_not_set() {
     let sandbox = Sandbox::start(&[]).await;
     let mut site = Site::new(&sandbox, (0..1_200).map(in_a_call));

@@ -8,6 +8,7 @@ use axum::http::request::Parts;
 use secrecy::ExposeSecret;
 
 use super::Desk;
+use super::people::Apps;
 use super::problem::Problem;
 use crate::config::secret;
 use crate::config::settings::{Bearer, Credential, Rights};
@@ -24,7 +25,7 @@ pub(super) struct Caller {
     pub(super) origin: Option<Origin>,
     may: Rights,
     /// The apps that it is about; `None`: all.
-    apps: Option<Vec<Arc<str>>>,
+    pub(super) apps: Apps,
 }
 
 impl Caller {
@@ -53,6 +54,20 @@ impl Caller {
         if self.may.operate { Ok(()) } else { self.operates(None) }
     }
 
+    /// Whether there is anything at all that they may look at.
+    pub(super) fn may_read(&self) -> Result<(), Problem> {
+        if self.may.read { Ok(()) } else { self.reads(None) }
+    }
+
+    /// Whether there is anyone at all whose state they may override so.
+    pub(super) fn may_override(&self, source: &Source) -> Result<(), Problem> {
+        match source {
+            Source::Operator => self.may_operate(),
+            Source::Other(_) if self.may.overrides => Ok(()),
+            Source::Other(_) => self.allowed(false, "override", None),
+        }
+    }
+
     fn allowed(&self, right: bool, word: &str, app: Option<&str>) -> Result<(), Problem> {
         if !right {
             return Err(Problem::forbidden(format!("{} has no right to `{word}`", self.name)));
@@ -79,9 +94,14 @@ impl Caller {
     }
 
     /// Whoever has this token.
-    async fn with_token(text: String, tokens: Vec<Bearer>) -> Result<Self, Problem> {
+    async fn with_token(text: String, tokens: Vec<Bearer>, desk: &Desk) -> Result<Self, Problem> {
+        let permit = Arc::clone(&desk.checking).try_acquire_owned().map_err(|_| Problem::busy())?;
         // Files may hang.
-        let found = tokio::task::spawn_blocking(move || find(&text, tokens)).await;
+        let found = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            find(&text, tokens)
+        })
+        .await;
         let token = found.map_err(|_| Problem::bug())?.ok_or_else(Problem::unauthorized)?;
         Ok(Self {
             name: format!("token {}", token.name).into(),
@@ -123,7 +143,7 @@ impl FromRequestParts<Desk> for Caller {
                 if !scheme.eq_ignore_ascii_case("bearer") {
                     return Err(Problem::unauthorized());
                 }
-                Self::with_token(token.trim().to_owned(), control.tokens).await
+                Self::with_token(token.trim().to_owned(), control.tokens, desk).await
             }
         }
     }

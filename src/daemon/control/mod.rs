@@ -1,7 +1,7 @@
 //! The control API: how others look at the daemon and steer it, as HTTP with JSON over a Unix socket, and over TCP for
 //! those who have a token.
 //!
-//! Its description is `docs/control.openapi.json`. What is asked goes to the driver as a command; what takes long, reading
+//! Its description is `docs/control.openapi.yaml`. What is asked goes to the driver as a command; what takes long, reading
 //! files for instance, happens on threads of its own.
 
 mod caller;
@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 
 use self::people::Names;
 use self::problem::Problem;
@@ -33,6 +33,11 @@ pub use routes::router;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a reload may take: a million users are read in seconds.
 const RELOAD_PATIENCE: Duration = Duration::from_secs(300);
+
+/// How long it may take until an override is on disk; then whoever waits is told that it is not.
+const KEEPING: Duration = Duration::from_secs(3);
+/// Callers whose tokens are looked up at a time.
+const CHECKS: usize = 8;
 
 /// What the control API has of the daemon.
 #[derive(Clone, Debug)]
@@ -48,6 +53,10 @@ pub struct Desk {
     /// The main file of the config.
     pub config: PathBuf,
     names: Arc<Mutex<Option<Arc<Names>>>>,
+    /// Looks into files that somebody has asked for, one at a time: a config of a million users takes a gigabyte.
+    looking: Arc<Mutex<()>>,
+    /// Files of tokens that are being read: they may be on a disk that hangs.
+    checking: Arc<Semaphore>,
 }
 
 impl Desk {
@@ -60,7 +69,16 @@ impl Desk {
         state: PathBuf,
         config: PathBuf,
     ) -> Self {
-        Self { commands, figures, clock, state, config, names: Arc::default() }
+        Self {
+            commands,
+            figures,
+            clock,
+            state,
+            config,
+            names: Arc::default(),
+            looking: Arc::default(),
+            checking: Arc::new(Semaphore::new(CHECKS)),
+        }
     }
 
     /// How the daemon stands.
@@ -91,20 +109,24 @@ impl Desk {
     async fn names(&self) -> Arc<Names> {
         let accepted = self.figures().accepted.clone();
         let mut known = self.names.lock().await;
-        match known.as_ref().filter(|names| names.are_of(&accepted)) {
-            Some(names) => Arc::clone(names),
-            None => Arc::clone(known.insert(Arc::new(Names::new(accepted)))),
+        if let Some(names) = known.as_ref().filter(|names| names.are_of(&accepted)) {
+            return Arc::clone(names);
         }
+        let names = Arc::new(Names::new(accepted));
+        if let Some(before) = known.replace(Arc::clone(&names)) {
+            // With a million users, freeing them takes a while.
+            drop(tokio::task::spawn_blocking(move || drop(before)));
+        }
+        names
     }
 
-    /// The same, to find some of them by what they are called.
-    async fn index(&self) -> Result<Arc<Names>, Problem> {
+    /// Looks somebody up, on a thread: among a million users it takes a while.
+    async fn find<T: Send + 'static>(
+        &self,
+        look: impl FnOnce(&Names) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<(T, Arc<Names>), Problem> {
         let names = self.names().await;
-        // The first time this takes a while: not on a thread that talks to others.
-        let indexed = tokio::task::spawn_blocking(move || {
-            names.called();
-            names
-        });
-        indexed.await.map_err(|_| Problem::bug())
+        let found = tokio::task::spawn_blocking(move || look(&names).map(|found| (found, names)));
+        found.await.map_err(|_| Problem::bug())?
     }
 }

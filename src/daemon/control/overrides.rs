@@ -8,12 +8,13 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri};
 use jiff::{Span, SpanRelativeTo};
+use tokio::sync::oneshot;
 
 use super::caller::Caller;
 use super::people::Names;
 use super::problem::Problem;
 use super::sessions::Query;
-use super::{Desk, RELOAD_PATIENCE, status, wire};
+use super::{Desk, KEEPING, RELOAD_PATIENCE, status, wire};
 use crate::daemon::driver::{self, Command, Held, Reloaded, Steer, Steered};
 use crate::daemon::overrides::{Source, TTL, TTL_UNSAID, Whom};
 use crate::keeper::PresenceState;
@@ -94,9 +95,12 @@ async fn addressed(
     let source = Source::named(source).ok_or_else(|| {
         Problem::bad("a source has 1 to 128 characters, not only spaces, and no control characters")
     })?;
-    let names = desk.index().await?;
-    let whom = names.exactly(word, app.as_deref())?;
-    caller.overrides(&source, &names.app(&whom))?;
+    match &app {
+        Some(app) => caller.overrides(&source, app)?,
+        None => caller.may_override(&source)?,
+    }
+    let (word, of) = (word.to_owned(), caller.apps.clone());
+    let (whom, names) = desk.find(move |names| names.exactly(&word, app.as_deref(), &of)).await?;
     Ok((whom, source, names))
 }
 
@@ -114,10 +118,7 @@ async fn result(
     names: &Names,
 ) -> Result<wire::OverrideResult, Problem> {
     let Steered { changed, over, holds, kept } = steered;
-    let kept = match kept {
-        None => None,
-        Some(kept) => Some(kept.await.unwrap_or(false)),
-    };
+    let kept = in_time(kept).await;
     let is_it = holds.as_ref() == Some(&Held::Override(source.clone()));
     let wall = desk.clock.wall();
     Ok(wire::OverrideResult {
@@ -126,6 +127,12 @@ async fn result(
         holds: holding(holds),
         kept,
     })
+}
+
+/// Whether it is on disk, as far as that is known in time.
+async fn in_time(kept: Option<oneshot::Receiver<bool>>) -> Option<bool> {
+    let kept = tokio::time::timeout(KEEPING, kept?).await;
+    Some(kept.is_ok_and(|kept| kept.unwrap_or(false)))
 }
 
 fn holding(holds: Option<Held>) -> String {
@@ -166,9 +173,11 @@ pub(super) async fn resume(
 async fn released(desk: &Desk, caller: &Caller, ask: &wire::ReleaseAsk) -> Result<Option<Whom>, Problem> {
     match (&ask.user, ask.all) {
         (Some(word), false) => {
-            let names = desk.index().await?;
-            let whom = names.exactly(word, ask.app.as_deref())?;
-            caller.operates(Some(&names.app(&whom)))?;
+            let (word, app, of) = (word.clone(), ask.app.clone(), caller.apps.clone());
+            if let Some(app) = &app {
+                caller.operates(Some(app))?;
+            }
+            let (whom, _) = desk.find(move |names| names.exactly(&word, app.as_deref(), &of)).await?;
             Ok(Some(whom))
         }
         (None, true) => {
@@ -181,10 +190,7 @@ async fn released(desk: &Desk, caller: &Caller, ask: &wire::ReleaseAsk) -> Resul
 
 async fn freed(desk: &Desk, caller: &Caller, steer: Steer) -> Result<Json<wire::OverrideResult>, Problem> {
     let Steered { changed, holds, kept, .. } = steer_by(desk, caller, steer).await?;
-    let kept = match kept {
-        None => None,
-        Some(kept) => Some(kept.await.unwrap_or(false)),
-    };
+    let kept = in_time(kept).await;
     Ok(Json(wire::OverrideResult { changed, over: None, holds: holding(holds), kept }))
 }
 

@@ -11,6 +11,11 @@ use crate::keeper::id::UserId;
 
 /// More candidates than this are not named.
 const CANDIDATES: usize = 5;
+/// So many that a beginning fits are looked at.
+const MANY: usize = 1_000;
+
+/// The apps that a caller is for; `None`: all. Of others nothing is told, not even that they are there.
+pub(super) type Apps = Option<Vec<Arc<str>>>;
 
 /// The users of a config, by what they are called.
 #[derive(Debug)]
@@ -74,8 +79,8 @@ impl Names {
     }
 
     /// The one session that is meant by an object id, or an exact name or alias, compared without case.
-    pub(super) fn exactly(&self, word: &str, app: Option<&str>) -> Result<Whom, Problem> {
-        let all = self.sessions(&self.users(word), app)?;
+    pub(super) fn exactly(&self, word: &str, app: Option<&str>, of: &Apps) -> Result<Whom, Problem> {
+        let all = self.sessions(&self.users(word), app, of)?;
         match all.len() {
             1 => Ok(all.into_iter().next().ok_or_else(Problem::bug)?),
             0 => Err(self.nobody(word, app)),
@@ -85,12 +90,11 @@ impl Names {
 
     /// The sessions of the one user that is meant, if need be by the beginning of an id, a name or an alias that fits
     /// nobody else.
-    pub(super) fn nearly(&self, word: &str, app: Option<&str>) -> Result<Vec<Whom>, Problem> {
-        let mut users = self.users(word);
-        if users.is_empty() {
-            users = self.beginning(word);
+    pub(super) fn nearly(&self, word: &str, app: Option<&str>, of: &Apps) -> Result<Vec<Whom>, Problem> {
+        let mut all = self.sessions(&self.users(word), app, of)?;
+        if all.is_empty() {
+            all = self.sessions(&self.beginning(word), app, of)?;
         }
-        let all = self.sessions(&users, app)?;
         let meant: BTreeSet<UserId> = all.iter().map(|whom| whom.user).collect();
         match meant.len() {
             0 => Err(self.nobody(word, app)),
@@ -117,22 +121,25 @@ impl Names {
             .filter(|(name, _)| name.starts_with(&word))
             .flat_map(|(_, users)| users)
             .copied()
+            .take(MANY)
             .collect();
         if word.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
             let sessions = self.accepted.plan.lanes().iter().flat_map(|lane| &lane.sessions);
             let ids = sessions.map(|session| session.user).filter(|id| id.to_string().starts_with(&word));
-            users.extend(ids.take(CANDIDATES * 2));
+            users.extend(ids.take(MANY));
         }
         users.into_iter().collect()
     }
 
     /// The sessions of these users, in the lanes' order.
-    fn sessions(&self, users: &[UserId], app: Option<&str>) -> Result<Vec<Whom>, Problem> {
+    fn sessions(&self, users: &[UserId], app: Option<&str>, of: &Apps) -> Result<Vec<Whom>, Problem> {
         let lanes = self.accepted.plan.lanes();
         if let Some(app) = app {
             self.know_app(app)?;
         }
-        let lanes = lanes.iter().filter(|lane| app.is_none_or(|app| &*lane.head.name == app));
+        let may = |name: &str| of.as_ref().is_none_or(|of| of.iter().any(|own| **own == *name));
+        let lanes = lanes.iter().filter(|lane| may(&lane.head.name));
+        let lanes = lanes.filter(|lane| app.is_none_or(|app| &*lane.head.name == app));
         Ok(lanes
             .flat_map(|lane| {
                 let here = users.iter().filter(|user| lane.session(**user).is_some());

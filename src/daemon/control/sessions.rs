@@ -13,6 +13,7 @@ use crate::daemon::audit;
 use crate::daemon::driver::{Command, Looked};
 use crate::daemon::overrides::Whom;
 use crate::daemon::{health, wall};
+use crate::keeper::id::UserId;
 
 /// So many of the worst sessions are told.
 const WORST: usize = 20;
@@ -30,15 +31,18 @@ pub(super) async fn status(
     let app = Query::of(&uri, &["app"])?.get("app");
     caller.reads(app.as_deref())?;
     let names = desk.names().await;
-    let (figures, worst) = desk.ask(|to| Command::Worst { limit: WORST, to }).await?;
+    let of = app.clone();
+    let (figures, worst) = desk.ask(|to| Command::Worst { limit: WORST, app: of, to }).await?;
     let mut status = status::of(&figures);
     if let Some(app) = &app {
         names.know_app(app)?;
-        status.apps.retain(|of| of.app == *app);
+        status::only(&mut status, app);
+    }
+    if caller.apps.is_some() {
+        status::without_others(&mut status);
     }
     let worst = worst.iter().map(|looked| status::brief(looked, &names));
-    status.worst =
-        worst.filter(|of| of.reason.is_some() && app.as_ref().is_none_or(|app| of.app == *app)).collect();
+    status.worst = worst.filter(|of| of.reason.is_some()).collect();
     Ok(Json(status))
 }
 
@@ -61,11 +65,12 @@ pub(super) async fn look(
     uri: &Uri,
 ) -> Result<(wire::User, Vec<Looked>), Problem> {
     let app = Query::of(uri, &["app"])?.get("app");
-    let names = desk.index().await?;
-    let whom = names.nearly(word, app.as_deref())?;
-    for whom in &whom {
-        caller.reads(Some(&names.app(whom)))?;
+    match &app {
+        Some(app) => caller.reads(Some(app))?,
+        None => caller.may_read()?,
     }
+    let (word, of) = (word.to_owned(), caller.apps.clone());
+    let (whom, names) = desk.find(move |names| names.nearly(&word, app.as_deref(), &of)).await?;
     let looked = desk.ask(|to| Command::Look { whom, to }).await?;
     let user = looked.first().ok_or_else(Problem::bug)?.whom.user;
     let person = names.settings().people.get(&user);
@@ -95,13 +100,20 @@ pub(super) async fn history(
     caller.reads(None)?;
     let query = Query::of(&uri, &["since", "user", "app"])?;
     let (user, app) = (query.get("user"), query.get("app"));
-    let names = desk.index().await?;
     if let Some(app) = &app {
-        names.know_app(app)?;
+        desk.names().await.know_app(app)?;
     }
     let user = match user {
         None => None,
-        Some(word) => names.nearly(&word, app.as_deref())?.first().map(|whom| whom.user.to_string()),
+        // Whoever is in the config no more may be asked after all the same.
+        Some(word) => match word.to_lowercase().parse::<UserId>() {
+            Ok(id) => Some(id.to_string()),
+            Err(_) => {
+                let app = app.clone();
+                let (whom, _) = desk.find(move |names| names.nearly(&word, app.as_deref(), &None)).await?;
+                whom.first().map(|whom| whom.user.to_string())
+            }
+        },
     };
     let now = desk.clock.wall();
     let since = match query.get("since") {

@@ -43,6 +43,17 @@ pub(super) fn of(figures: &Figures) -> wire::Status {
     }
 }
 
+/// Of one app only.
+pub(super) fn only(status: &mut wire::Status, app: &str) {
+    status.apps.retain(|of| of.app == app);
+    status.sessions = sum(&status.apps);
+}
+
+/// Without what is about all apps.
+pub(super) fn without_others(status: &mut wire::Status) {
+    (status.overrides, status.released, status.config_trouble, status.last_reload) = (0, None, None, None);
+}
+
 const fn stage(stage: Stage) -> &'static str {
     match stage {
         Stage::Starting => "starting",

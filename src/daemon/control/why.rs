@@ -58,6 +58,7 @@ async fn line_of(desk: &Desk, looked: &[Looked]) -> Result<Option<String>, Probl
     let Some(user) = looked.first().map(|looked| looked.whom.user) else { return Ok(None) };
     let in_force = desk.figures().accepted.settings.hash;
     let path = desk.config.clone();
+    let _one = desk.looking.lock().await;
     let found = tokio::task::spawn_blocking(move || {
         let loaded = config::load(&path, Look::Variables).ok()?;
         let line = loaded.sources.line_with(&user.to_string())?;

@@ -32,6 +32,8 @@ impl Driver {
         // The last tenth is for the ledger.
         let deadline = since + within / 10 * 9;
         self.ending = Some(Ending { since, deadline, gone_by: since + within });
+        // Nobody who is kept waits for a read.
+        self.reads.abort_all();
         self.systemd.stopping();
         logging::stopping(clear, within, by);
         self.feed(Input::Drain { clear }, &Said::default());

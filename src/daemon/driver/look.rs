@@ -61,15 +61,21 @@ impl Driver {
             holds,
             overrides: overrides.of(&whom).map(|(source, over)| (source.clone(), over.clone())).collect(),
             release,
-            story: session.map(|session| self.story.of(session).collect()).unwrap_or_default(),
-            last: session.and_then(|session| self.story.last_answer(session).cloned()),
+            story: session.map(|session| self.story.of(session, whom.user).collect()).unwrap_or_default(),
+            last: session.and_then(|session| self.story.last_answer(session, whom.user).cloned()),
             whom,
         }
     }
 
     /// The sessions that stand worst.
-    pub(super) fn look_at_worst(&self, limit: usize) -> Vec<Looked> {
-        let worst = self.keeper.worst(limit);
+    pub(super) fn look_at_worst(&self, limit: usize, app: Option<&str>) -> Vec<Looked> {
+        let apps = &self.accepted.settings.apps;
+        let lane = app.map(|name| {
+            let app = apps.iter().find(|app| &*app.name == name);
+            app.and_then(|app| self.keeper.lane(&app.lane()))
+        });
+        // An app that is not in force yet has no sessions.
+        let worst = if lane == Some(None) { Vec::new() } else { self.keeper.worst(limit, lane.flatten()) };
         worst
             .into_iter()
             .filter_map(|session| Some(self.look(self.whom(session.session.lane, session.user)?)))

@@ -115,6 +115,8 @@ pub enum Command {
     Worst {
         /// At most so many.
         limit: usize,
+        /// Of this app; `None`: of all.
+        app: Option<String>,
         /// Who wants to know.
         to: oneshot::Sender<(Figures, Vec<Looked>)>,
     },
@@ -345,7 +347,7 @@ impl Driver {
             queue
         });
         let scribe = parts.kept.as_ref().map(|kept| {
-            let (scribe, writer) = Scribe::new(&kept.state);
+            let (scribe, writer) = Scribe::new(&kept.state, parts.clock.wall());
             writing.spawn_blocking(move || writer.run());
             scribe
         });

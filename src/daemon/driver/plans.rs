@@ -75,7 +75,10 @@ impl Asks {
         let mut all = Self::default();
         for ask in asks {
             all.by = all.by.or(ask.by);
-            all.who = all.who.or(ask.who);
+            all.who = match (all.who.take(), ask.who) {
+                (Some(one), Some(other)) if one != other => Some(format!("{one}, {other}").into()),
+                (one, other) => one.or(other),
+            };
             all.accept_shrink |= ask.accept_shrink;
             all.to.extend(ask.to);
         }
@@ -208,6 +211,7 @@ impl Driver {
         for crowded in &outlook.crowded {
             logging::quota_exceeded(crowded, &self.people);
         }
+        self.follow_plan();
         self.stage = Stage::Applying { from, since, files, outlook };
         self.chatter.plan(diff.counts());
         let on_remove = self.accepted.settings.daemon.on_remove;

@@ -75,6 +75,10 @@ impl Driver {
     pub(super) fn was_read(&mut self, done: Result<(Id, ReadResult), JoinError>) {
         let (task, result) = match done {
             Ok((task, result)) => (task, result),
+            // One that a stop has given up.
+            Err(error) if error.is_cancelled() => {
+                (error.id(), Err(Unread::Failed("the daemon is stopping".to_owned())))
+            }
             Err(error) => {
                 logging::task_panicked("read");
                 (error.id(), Err(Unread::Failed("this is a bug: the log has more".to_owned())))

@@ -83,14 +83,20 @@ impl Driver {
         let now = self.clock.now();
         let answers = self.outcomes(&requests, together, now);
         let count = answers.len();
-        for (Request { session, generation, .. }, answer) in requests.into_iter().zip(answers) {
+        for (Request { session, user, generation, .. }, answer) in requests.into_iter().zip(answers) {
             self.latency.record(now.since(at));
             // Before the keeper hears of it: it asks for another token at once.
             if let Some(claims) = answer.claims {
                 self.lanes.challenged(session.lane, generation, claims);
             }
             let wall = self.clock.wall();
-            self.story.answered(session, answer.outcome, answer.detail.as_deref(), answer.request_id, wall);
+            self.story.answered(
+                (session, user),
+                answer.outcome,
+                answer.detail.as_deref(),
+                answer.request_id,
+                wall,
+            );
             let said = Said { answer: answer.detail, token: None };
             // All at one moment: what is lost together is one loss.
             self.feed_at(now, Input::Answered { session, outcome: answer.outcome }, &said);

@@ -13,7 +13,7 @@ use crate::daemon::overrides::scribe::Job;
 use crate::daemon::overrides::{Full, Override, Overrides, Put, Release, Rule, Source, Whom};
 use crate::daemon::wall;
 use crate::keeper::id::{SessionIx, UserId};
-use crate::keeper::{Expiration, Input, MonoTime, Over, PresenceState, Query, Wish};
+use crate::keeper::{Expiration, Input, LanePlan, MonoTime, Over, PresenceState, Query, Wish};
 
 /// What somebody wants.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -95,8 +95,8 @@ pub(super) struct Steering {
 impl Driver {
     /// Sessions that are looked at before renewals have their turn.
     const STEP: usize = 512;
-    /// More that are not there are not looked for after each slice of a plan.
-    const FEW: usize = 1_000;
+    /// More that are still to come are not looked for after each slice of a plan.
+    const FEW: usize = 20_000;
 
     /// Takes in what somebody wants.
     ///
@@ -133,13 +133,15 @@ impl Driver {
         let over = over.map(|(_, over)| over.clone());
         let line = over.as_ref().map(|over| Line::put(&whom, &source, over));
         self.lay(&whom);
-        let goes_on = was.as_ref().zip(over.as_ref()).is_some_and(|(was, is)| was.state == is.state);
-        let until = over.as_ref().map(|over| wall::text(over.ends_wall));
+        let both = was.as_ref().zip(over.as_ref());
+        let goes_on = both.is_some_and(|(was, is)| (was.state, was.priority) == (is.state, is.priority));
         // A call that goes on is said once, not each time that its end is put off.
-        let record = (!goes_on).then(|| Record {
+        let same = both.is_some_and(|(was, is)| goes_on && (&was.by, &was.reason) == (&is.by, &is.reason));
+        let until = over.as_ref().map(|over| wall::text(over.ends_wall));
+        let record = (!same || source == Source::Operator).then(|| Record {
             source: Some(source.to_string()),
             before: before.clone(),
-            after: Some(shown(over.as_ref().and_then(|over| over.state))),
+            after: self.wanted_of(&whom),
             until,
             ..self.record(Action::Set, &by, Some(&whom), reason.as_deref())
         });
@@ -212,8 +214,6 @@ impl Driver {
 
     fn look_at_all(&mut self) {
         self.steering.walk = Some(SessionIx::FIRST);
-        // Those that are released by name, or overridden, keep what holds for them.
-        self.steering.again.clear();
     }
 
     /// Whether sessions wait to be looked at.
@@ -229,10 +229,11 @@ impl Driver {
             && let Some((whom, source, was)) = self.steering.overrides.expire(now)
         {
             ended += 1;
+            let before = self.wanted_of(&whom);
             self.lay(&whom);
             let record = Record {
                 source: Some(source.to_string()),
-                before: Some(shown(was.state)),
+                before,
                 after: self.wanted_of(&whom),
                 ..self.record(Action::Expired, "presenced", Some(&whom), was.reason.as_deref())
             };
@@ -257,10 +258,34 @@ impl Driver {
         }
     }
 
+    /// Before a plan: what holds for users follows them to the app that they are in from now on, and those who are new there
+    /// are looked for as the plan is taken.
+    pub(super) fn follow_plan(&mut self) {
+        let whom: Vec<Whom> = self.steering.overrides.whom().into_iter().cloned().collect();
+        let plan = Arc::clone(&self.accepted.plan);
+        self.steering.unlaid.clear();
+        for whom in whom {
+            let is_in = |lane: &&LanePlan| lane.session(whom.user).is_some();
+            if plan.lane(&whom.lane).as_ref().is_some_and(is_in) {
+                self.steering.unlaid.insert(whom);
+                continue;
+            }
+            let mut lanes = plan.lanes().iter().filter(is_in);
+            // Of several nobody knows which is meant; in none there is nothing to hold.
+            let (Some(lane), None) = (lanes.next(), lanes.next()) else { continue };
+            let now = Whom { lane: lane.key.clone(), user: whom.user };
+            for line in self.steering.overrides.move_to(&whom, &now) {
+                // Whoever set it has been told that it is kept.
+                let _ = self.keep(Some(line), None);
+            }
+            self.steering.unlaid.insert(now);
+        }
+    }
+
     /// After a plan: everyone that something else holds for is looked at again.
     pub(super) fn lay_all(&mut self) {
-        let again: VecDeque<Whom> = self.steering.overrides.whom().into_iter().cloned().collect();
-        self.steering.again = again;
+        let all: Vec<Whom> = self.steering.overrides.whom().into_iter().cloned().collect();
+        self.steering.again.extend(all);
     }
 
     /// Before the first plan: what was restored shows what holds for it.
@@ -300,6 +325,8 @@ impl Driver {
         let Some(session) = self.session_of(whom) else {
             if self.steering.overrides.rule(whom).is_some() {
                 self.steering.unlaid.insert(whom.clone());
+            } else {
+                self.steering.unlaid.remove(whom);
             }
             return;
         };
@@ -372,8 +399,15 @@ impl Driver {
     pub(super) fn keep(&self, line: Option<Line>, record: Option<Record>) -> Option<oneshot::Receiver<bool>> {
         let scribe = self.scribe.as_ref()?;
         let (done, kept) = oneshot::channel();
-        scribe.write(Job { line, record, done: Some(done) });
+        scribe.write(Job { line, record, done: Some(done), whole: None });
         Some(kept)
+    }
+
+    /// Has the scribe try again what it could not write; where it has lost something, it is told all anew.
+    pub(super) fn keep_again(&self) {
+        let Some(scribe) = &self.scribe else { return };
+        let whole = scribe.has_lost().then(|| self.steering.overrides.lines());
+        scribe.write(Job { whole, ..Job::default() });
     }
 }
 

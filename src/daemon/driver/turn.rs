@@ -107,8 +107,8 @@ impl Driver {
                 let _ = to.send(whom.into_iter().map(|whom| self.look(whom)).collect());
             }
             Command::Read { whom, to } => self.read(&whom, to),
-            Command::Worst { limit, to } => {
-                let _ = to.send((self.figures(), self.look_at_worst(limit)));
+            Command::Worst { limit, app, to } => {
+                let _ = to.send((self.figures(), self.look_at_worst(limit, app.as_deref())));
             }
             Command::Overrides { limit, to } => {
                 let _ = to.send(self.look_at_overrides(limit));
@@ -118,7 +118,10 @@ impl Driver {
                 self.feed(Input::RenewAll, &Said::default());
             }
             Command::Stop { by } => self.stop(by),
-            Command::Sweep => self.feed(Input::Wake, &Said::default()),
+            Command::Sweep => {
+                self.feed(Input::Wake, &Said::default());
+                self.keep_again();
+            }
             Command::Summary => self.summarise(),
             Command::CheckCredentials => self.check_credentials(),
             Command::CheckEnds => self.check_ends(),
@@ -184,7 +187,11 @@ impl Driver {
     pub(super) fn publish(&mut self) {
         let figures = self.figures();
         self.systemd.status(&figures);
-        self.publish.send_replace(Arc::new(figures));
+        let before = self.publish.send_replace(Arc::new(figures));
+        if !Arc::ptr_eq(&before.accepted.plan, &self.accepted.plan) {
+            // The last to hold the config before this one, maybe: with a million users, freeing it takes a while.
+            self.writing.spawn_blocking(move || drop(before));
+        }
     }
 
     fn summarise(&mut self) {

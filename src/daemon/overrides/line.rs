@@ -143,6 +143,11 @@ impl Line {
         }
     }
 
+    /// Whether it is an override whose time is over.
+    pub(super) fn is_over(&self, wall: SystemTime) -> bool {
+        matches!(self, Self::Put(kept) if wall::parse(&kept.ends_at).is_none_or(|end| end <= wall))
+    }
+
     /// Whether something holds by it.
     pub(super) fn holds(&self) -> bool {
         matches!(self, Self::Put(_) | Self::Released(_) | Self::AllReleased(_))

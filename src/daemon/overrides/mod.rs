@@ -17,6 +17,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use self::line::Line;
 use crate::keeper::id::{LaneKey, UserId};
 use crate::keeper::{MonoTime, PresenceState};
 
@@ -168,6 +169,8 @@ impl Overrides {
         let before = of_one.get(&source).cloned();
         let room = match &before {
             Some(_) => Ok(()),
+            // Calls that are never ended must not lock the operator out.
+            None if source == Source::Operator => Ok(()),
             None if of_one.len() >= MOST_OF_ONE => Err(Full::OfOne),
             None if in_all >= MOST => Err(Full::InAll),
             None => Ok(()),
@@ -200,6 +203,37 @@ impl Overrides {
         }
         self.ends.remove(&(was.ends_at, whom.clone(), source.clone()));
         Some(was)
+    }
+
+    /// What holds for a user holds for them in another lane from now on; returns what is to be kept of that.
+    pub fn move_to(&mut self, from: &Whom, to: &Whom) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for (source, over) in self.of.remove(from).unwrap_or_default() {
+            self.ends.remove(&(over.ends_at, from.clone(), source.clone()));
+            self.ends.insert((over.ends_at, to.clone(), source.clone()));
+            lines.push(Line::ended(from, &source));
+            lines.push(Line::put(to, &source, &over));
+            if let Some(other) = self.of.entry(to.clone()).or_default().insert(source.clone(), over.clone())
+                && other.ends_at != over.ends_at
+            {
+                self.ends.remove(&(other.ends_at, to.clone(), source));
+            }
+        }
+        if let Some(release) = self.released.remove(from) {
+            lines.push(Line::resumed(Some(from), release.since));
+            lines.push(Line::released(Some(to), &release));
+            self.released.entry(to.clone()).or_insert(release);
+        }
+        lines
+    }
+
+    /// All that is in force, as it is kept.
+    #[must_use]
+    pub fn lines(&self) -> Vec<Line> {
+        let overrides = self.iter().map(|(whom, source, over)| Line::put(whom, source, over));
+        let released = self.released.iter().map(|(whom, release)| Line::released(Some(whom), release));
+        let all = self.all_released.iter().map(|release| Line::released(None, release));
+        overrides.chain(released).chain(all).collect()
     }
 
     /// Ends the override whose time is over first, if it is over; returns it.

@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use tokio::sync::{mpsc, oneshot};
@@ -28,8 +29,8 @@ const IDLE_LINES: usize = 1_000;
 /// Jobs that wait for the thread.
 const JOBS: usize = 4_096;
 
-/// Something to write.
-#[derive(Debug)]
+/// Something to write. With nothing in it, what could not be written is tried again.
+#[derive(Debug, Default)]
 pub struct Job {
     /// What changed of the overrides.
     pub line: Option<Line>,
@@ -37,30 +38,55 @@ pub struct Job {
     pub record: Option<Record>,
     /// Whom to tell whether it is written.
     pub done: Option<oneshot::Sender<bool>>,
+    /// All that is in force, in place of what was written so far.
+    pub whole: Option<Vec<Line>>,
 }
 
 /// Where jobs go.
-#[derive(Clone, Debug)]
-pub struct Scribe(mpsc::Sender<Job>);
+#[derive(Debug)]
+pub struct Scribe {
+    jobs: mpsc::Sender<Job>,
+    /// A line has found no room: only the whole is right again.
+    lost: AtomicBool,
+}
 
 impl Scribe {
-    /// A scribe, and the writer for its thread. `state` is the state directory.
+    /// A scribe, and the writer for its thread. `state` is the state directory; what is over at `wall` is not kept on.
     #[must_use]
-    pub fn new(state: &Path) -> (Self, Writer) {
+    pub fn new(state: &Path, wall: SystemTime) -> (Self, Writer) {
         let (jobs, inbox) = mpsc::channel(JOBS);
-        let overrides = Book { path: state.join(FILE), file: None, live: BTreeMap::new(), lines: 0 };
-        (Self(jobs), Writer { overrides, audit: audit::Log::new(state), inbox, failing: false })
+        let path = state.join(FILE);
+        let overrides = Book { path, wall, is_read: false, file: None, live: BTreeMap::new(), lines: 0 };
+        let scribe = Self { jobs, lost: AtomicBool::new(false) };
+        (scribe, Writer { overrides, audit: audit::Log::new(state), inbox, failing: false })
     }
 
     /// Hands something over. When the thread is too far behind, whoever waits is told that it is not written.
     pub fn write(&self, job: Job) {
-        if let Err(error) = self.0.try_send(job) {
-            let job = error.into_inner();
-            if let Some(done) = job.done {
-                // Whoever asked may have gone.
-                let _ = done.send(false);
+        let whole = job.whole.is_some();
+        match self.jobs.try_send(job) {
+            Ok(()) if whole => self.lost.store(false, Ordering::Relaxed),
+            Ok(()) => {}
+            Err(error) => {
+                let job = error.into_inner();
+                if job.line.is_some() || job.record.is_some() {
+                    let error = io::Error::other("the disk is too slow");
+                    if !self.lost.swap(true, Ordering::Relaxed) {
+                        logging::overrides_unkept(Path::new(FILE), &error);
+                    }
+                }
+                if let Some(done) = job.done {
+                    // Whoever asked may have gone.
+                    let _ = done.send(false);
+                }
             }
         }
+    }
+
+    /// Whether something has found no room since the whole was written.
+    #[must_use]
+    pub fn has_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
     }
 }
 
@@ -80,21 +106,30 @@ impl Writer {
             self.failed(&error);
         }
         while let Some(job) = self.inbox.blocking_recv() {
-            let line = job.line.map_or(Ok(()), |line| self.overrides.append(&line));
-            let record = job.record.map_or(Ok(()), |record| self.audit.append(&record));
-            let kept = line.is_ok();
-            match line.and(record) {
-                Ok(()) if self.failing => {
-                    self.failing = false;
-                    logging::overrides_kept_again();
-                }
-                Ok(()) => {}
-                Err(error) => self.failed(&error),
+            self.take(job);
+        }
+    }
+
+    fn take(&mut self, job: Job) {
+        let line = match (job.whole, job.line) {
+            (Some(lines), _) => self.overrides.replace(&lines),
+            (None, Some(line)) => self.overrides.append(&line),
+            (None, None) if self.failing => self.overrides.again(),
+            (None, None) => Ok(()),
+        };
+        let record = job.record.map_or(Ok(()), |record| self.audit.append(&record));
+        let kept = line.is_ok();
+        match line.and(record) {
+            Ok(()) if self.failing => {
+                self.failing = false;
+                logging::overrides_kept_again();
             }
-            if let Some(done) = job.done {
-                // Whoever asked may have gone.
-                let _ = done.send(kept);
-            }
+            Ok(()) => {}
+            Err(error) => self.failed(&error),
+        }
+        if let Some(done) = job.done {
+            // Whoever asked may have gone.
+            let _ = done.send(kept);
         }
     }
 
@@ -110,6 +145,10 @@ impl Writer {
 #[derive(Debug)]
 struct Book {
     path: PathBuf,
+    /// When the daemon started.
+    wall: SystemTime,
+    /// What earlier runs wrote is in `live`: before that, nothing may take its place.
+    is_read: bool,
     file: Option<File>,
     /// The line that counts of each thing that lines are about.
     live: BTreeMap<(Vec<String>, Option<String>), String>,
@@ -119,22 +158,43 @@ struct Book {
 impl Book {
     /// Reads what is there, so that it is known which lines count, and writes it anew.
     fn reopen(&mut self) -> io::Result<()> {
+        let mut live = BTreeMap::new();
         each_line(&self.path, |text| {
             if let Ok(line) = serde_json::from_str::<Line>(text) {
-                Self::note(&mut self.live, &line, text.to_owned());
+                // One that is over would stay for ever: its source, a call, is never heard of again.
+                let text = if line.is_over(self.wall) { None } else { Some(text.to_owned()) };
+                Self::note(&mut live, &line, text);
             }
         })?;
+        // What came since goes on top.
+        live.append(&mut self.live);
+        (self.live, self.is_read) = (live, true);
         self.rewrite()
     }
 
-    fn note(live: &mut BTreeMap<(Vec<String>, Option<String>), String>, line: &Line, text: String) {
-        match line.about() {
+    /// Tries what could not be done.
+    fn again(&mut self) -> io::Result<()> {
+        if self.is_read { self.rewrite() } else { self.reopen() }
+    }
+
+    /// Writes these lines in place of all others.
+    fn replace(&mut self, lines: &[Line]) -> io::Result<()> {
+        (self.live, self.is_read) = (BTreeMap::new(), true);
+        for line in lines {
+            Self::note(&mut self.live, line, Some(serde_json::to_string(line)?));
+        }
+        self.rewrite()
+    }
+
+    /// `text`: the line as it is written, if it says something that holds.
+    fn note(live: &mut BTreeMap<(Vec<String>, Option<String>), String>, line: &Line, text: Option<String>) {
+        match (line.about(), text) {
             // All releases are over, those of one user and that of all.
-            None => live.retain(|(_, source), _| source.is_some()),
-            Some(about) if line.holds() => {
+            (None, _) => live.retain(|(_, source), _| source.is_some()),
+            (Some(about), Some(text)) if line.holds() => {
                 live.insert(about, text);
             }
-            Some(about) => {
+            (Some(about), _) => {
                 live.remove(&about);
             }
         }
@@ -142,7 +202,10 @@ impl Book {
 
     fn append(&mut self, line: &Line) -> io::Result<()> {
         let mut text = serde_json::to_string(line)?;
-        Self::note(&mut self.live, line, text.clone());
+        Self::note(&mut self.live, line, Some(text.clone()));
+        if !self.is_read {
+            return self.reopen();
+        }
         if self.lines > 2 * self.live.len() + IDLE_LINES || self.file.is_none() {
             return self.rewrite();
         }
@@ -232,136 +295,4 @@ fn each_line(path: &Path, mut each: impl FnMut(&str)) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::{Put, Release, Rule, Source, Whom};
-    use super::*;
-    use crate::keeper::PresenceState;
-    use crate::keeper::id::{Guid, LaneKey};
-    use std::time::Duration;
-
-    const NOW: MonoTime = MonoTime::from_secs(1_000);
-
-    fn at(secs: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_600_000 + secs)
-    }
-
-    fn whom(user: u128) -> Whom {
-        let lane = LaneKey { graph: "g".into(), tenant: Guid::from_u128(1), client: Guid::from_u128(2) };
-        Whom { lane, user: Guid::from_u128(user) }
-    }
-
-    fn put(secs: u64) -> Put {
-        Put {
-            state: Some(PresenceState::InACall),
-            ends_at: NOW + Duration::from_secs(secs),
-            ends_wall: at(secs),
-            priority: 3,
-            by: "token pbx".into(),
-            reason: Some("a call".into()),
-            since: at(0),
-        }
-    }
-
-    fn line(overrides: &mut Overrides, user: u128, source: &str, secs: u64) -> Line {
-        let source = Source::named(source).unwrap();
-        overrides.put(whom(user), source.clone(), put(secs)).unwrap();
-        let (_, over) = overrides.of(&whom(user)).find(|(known, _)| **known == source).unwrap();
-        Line::put(&whom(user), &source, over)
-    }
-
-    fn write(state: &Path, lines: impl IntoIterator<Item = Line>) {
-        let (scribe, writer) = Scribe::new(state);
-        for line in lines {
-            scribe.write(Job { line: Some(line), record: None, done: None });
-        }
-        drop(scribe);
-        writer.run();
-    }
-
-    #[test]
-    fn what_is_written_is_in_force_after_a_restart_until_its_end() {
-        let state = tempfile::tempdir().unwrap();
-        let mut all = Overrides::default();
-        let lines = [line(&mut all, 1, "a", 60), line(&mut all, 2, "operator", 600)];
-        write(state.path(), lines);
-        let (found, damaged) = load(state.path(), at(30), NOW).unwrap();
-        assert_eq!((found.len(), damaged), (2, 0));
-        assert_eq!(found.next_end(), NOW + Duration::from_secs(30), "half a minute is over");
-        let Some(Rule::Override(source, over)) = found.rule(&whom(2)) else { panic!("nothing holds") };
-        assert_eq!((source, over.priority, over.reason.as_deref()), (&Source::Operator, 3, Some("a call")));
-        assert_eq!(load(state.path(), at(60), NOW).unwrap().0.len(), 1);
-        assert_eq!(load(state.path(), at(700), NOW).unwrap().0.len(), 0);
-    }
-
-    #[test]
-    fn what_is_over_or_taken_back_is_not_in_force_again() {
-        let state = tempfile::tempdir().unwrap();
-        let mut all = Overrides::default();
-        let release = Release { by: "uid 0".into(), reason: None, since: at(0) };
-        write(
-            state.path(),
-            [
-                line(&mut all, 1, "a", 60),
-                line(&mut all, 1, "b", 60),
-                Line::ended(&whom(1), &Source::named("a").unwrap()),
-                Line::released(Some(&whom(2)), &release),
-                Line::released(Some(&whom(3)), &release),
-                Line::released(None, &release),
-                Line::resumed(Some(&whom(2)), at(1)),
-            ],
-        );
-        let (found, _) = load(state.path(), at(1), NOW).unwrap();
-        assert_eq!(found.len(), 1);
-        assert!(found.all_released().is_some());
-        assert_eq!(found.released().map(|(whom, _)| whom.clone()).collect::<Vec<_>>(), [whom(3)]);
-        write(state.path(), [Line::resumed(None, at(2))]);
-        let (found, _) = load(state.path(), at(2), NOW).unwrap();
-        assert!(found.all_released().is_none() && found.released().next().is_none());
-        assert_eq!(found.len(), 1, "overrides stay");
-    }
-
-    #[test]
-    fn half_a_line_and_what_is_no_line_cost_nothing_else() {
-        let state = tempfile::tempdir().unwrap();
-        let mut all = Overrides::default();
-        write(state.path(), [line(&mut all, 1, "a", 60)]);
-        let path = state.path().join(FILE);
-        let good = std::fs::read_to_string(&path).unwrap();
-        let text = format!("no line\n{good}\u{0}\u{1}\n{}", &good[..good.len() / 2]);
-        std::fs::write(&path, text).unwrap();
-        let (found, damaged) = load(state.path(), at(1), NOW).unwrap();
-        assert_eq!((found.len(), damaged), (1, 3));
-        write(state.path(), [line(&mut all, 2, "b", 60)]);
-        let (found, damaged) = load(state.path(), at(1), NOW).unwrap();
-        assert_eq!((found.len(), damaged), (2, 0), "written anew");
-    }
-
-    #[test]
-    fn the_file_does_not_grow_with_calls_that_are_over() {
-        let state = tempfile::tempdir().unwrap();
-        let mut all = Overrides::default();
-        let mut lines = Vec::new();
-        for n in 0..2_000 {
-            lines.push(line(&mut all, n, "a", 60));
-            lines.push(Line::ended(&whom(n), &Source::named("a").unwrap()));
-            all.remove(&whom(n), &Source::named("a").unwrap());
-        }
-        write(state.path(), lines);
-        let lines = std::fs::read_to_string(state.path().join(FILE)).unwrap().lines().count();
-        assert!(lines <= IDLE_LINES + 2, "{lines}");
-        assert_eq!(load(state.path(), at(1), NOW).unwrap().0.len(), 0);
-    }
-
-    #[test]
-    fn nobody_is_told_that_something_is_kept_that_is_not() {
-        let state = tempfile::tempdir().unwrap();
-        std::fs::create_dir(state.path().join("overrides.jsonl.next")).unwrap();
-        let mut all = Overrides::default();
-        let (scribe, writer) = Scribe::new(state.path());
-        let (done, mut answer) = oneshot::channel();
-        scribe.write(Job { line: Some(line(&mut all, 1, "a", 60)), record: None, done: Some(done) });
-        drop(scribe);
-        writer.run();
-        assert_eq!(answer.try_recv(), Ok(false));
-    }
-}
+mod tests;

@@ -101,6 +101,23 @@ fn a_release_stands_above_everything_until_it_is_taken_back() {
 }
 
 #[test]
+fn what_holds_goes_along_to_another_lane_and_ends_there() {
+    let there = Whom { lane: LaneKey { client: Guid::from_u128(3), ..whom(1).lane }, user: whom(1).user };
+    let mut all = Overrides::default();
+    all.put(whom(1), call("a"), put(PresenceState::InACall, 60, 0)).unwrap();
+    all.put(whom(1), Source::Operator, put(PresenceState::Away, 30, 0)).unwrap();
+    all.release(whom(1), Release { by: "uid 0".into(), reason: None, since: SystemTime::UNIX_EPOCH });
+    assert_eq!(all.move_to(&whom(1), &there).len(), 6, "each is over here and in force there");
+    assert_eq!((all.rule(&whom(1)), all.len(), all.of(&there).count()), (None, 2, 2));
+    assert!(matches!(all.rule(&there), Some(Rule::Released(_))));
+    assert!(all.resume(&there));
+    assert_eq!(all.next_end(), NOW + Duration::from_secs(30));
+    assert_eq!(all.expire(NOW + Duration::from_secs(90)).unwrap().0, there);
+    assert_eq!(all.expire(NOW + Duration::from_secs(90)).unwrap().0, there);
+    assert!(all.is_empty() && all.lines().is_empty());
+}
+
+#[test]
 fn there_is_a_limit_and_prolonging_does_not_meet_it() {
     let mut all = Overrides::default();
     for n in 0..MOST_OF_ONE {
@@ -109,6 +126,8 @@ fn there_is_a_limit_and_prolonging_does_not_meet_it() {
     assert_eq!(all.put(whom(1), call("more"), put(PresenceState::Away, 60, 0)), Err(Full::OfOne));
     assert!(all.put(whom(1), call("0"), put(PresenceState::InACall, 90, 0)).unwrap().is_some());
     assert_eq!(all.len(), MOST_OF_ONE);
+    all.put(whom(1), Source::Operator, put(PresenceState::Away, 60, 0))
+        .expect("calls do not lock the operator out");
 }
 
 #[test]
