@@ -27,5 +27,6 @@ pub mod start;
 pub mod state_dir;
 pub mod story;
 pub mod systemd;
+pub mod tempo;
 pub mod token;
 pub mod wall;

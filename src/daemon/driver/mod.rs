@@ -40,6 +40,7 @@ use super::reload::{Accepted, ConfigFile, Prepared, Refused};
 use super::signals::Origin;
 use super::story::Story;
 use super::systemd::Systemd;
+use super::tempo::{Hour, Tempo};
 use super::token::{Fingerprint, TokenDetail, TokenReply, TokenSource, expiry};
 use crate::config::Sources;
 use crate::keeper::diff::Counts;
@@ -115,6 +116,11 @@ pub enum Command {
         limit: usize,
         /// Who wants to know.
         to: oneshot::Sender<(Figures, Vec<Looked>)>,
+    },
+    /// Tell how many requests each lane had answered in the last hour, minute by minute.
+    Tempo {
+        /// Who wants to know.
+        to: oneshot::Sender<HashMap<LaneIx, Hour>>,
     },
     /// Tell of overrides and releases.
     Overrides {
@@ -294,6 +300,7 @@ struct Driver {
     steering: steer::Steering,
     scribe: Option<Scribe>,
     story: Story,
+    tempo: Tempo,
 
     people: People,
     chatter: Chatter,
@@ -398,6 +405,7 @@ impl Driver {
             steering: steer::Steering::default(),
             scribe,
             story: Story::default(),
+            tempo: Tempo::default(),
             started: parts.clock.wall(),
             last_reload: None,
             clock: parts.clock,

@@ -78,6 +78,7 @@ impl Driver {
         if now >= self.tick {
             self.tick = now + TICK.saturating_mul(self.clock.speed());
             self.publish();
+            self.note_late(now);
             self.gather.count(now, self.clock.speed());
         }
         // The keeper was served just now: that is what the watchdog wants to know.
@@ -113,6 +114,9 @@ impl Driver {
             Command::Read { whom, to } => self.read(&whom, to),
             Command::Worst { limit, to } => {
                 let _ = to.send((self.figures(), self.look_at_worst(limit)));
+            }
+            Command::Tempo { to } => {
+                let _ = to.send(self.tempo.at(self.clock.now()));
             }
             Command::Overrides { limit, to } => {
                 let _ = to.send(self.look_at_overrides(limit));
