@@ -6,8 +6,8 @@
 
 mod caller;
 mod overrides;
-mod people;
-mod problem;
+pub(in crate::daemon) mod people;
+pub(in crate::daemon) mod problem;
 mod routes;
 mod sessions;
 pub mod socket;
@@ -70,7 +70,10 @@ impl Desk {
     }
 
     /// Asks the driver.
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Problem> {
+    pub(in crate::daemon) async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Problem> {
         self.ask_for(PATIENCE, command).await
     }
 
@@ -88,7 +91,7 @@ impl Desk {
     }
 
     /// Who is called what in the config in force.
-    async fn names(&self) -> Result<Arc<Names>, Problem> {
+    pub(in crate::daemon) async fn names(&self) -> Result<Arc<Names>, Problem> {
         let accepted = self.figures().accepted.clone();
         let mut known = self.names.lock().await;
         if let Some(names) = known.as_ref().filter(|names| names.are_of(&accepted)) {

@@ -1,12 +1,13 @@
 //! Who is meant: by an object id, an exact name or alias, or, where nothing is changed, the beginning of one.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::problem::Problem;
 use crate::config::settings::Settings;
 use crate::daemon::overrides::Whom;
 use crate::daemon::reload::Accepted;
+use crate::keeper::Plan;
 use crate::keeper::id::UserId;
 
 /// More candidates than this are not named.
@@ -14,7 +15,7 @@ const CANDIDATES: usize = 5;
 
 /// The users of a config, by what they are called.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(in crate::daemon) struct Names {
     accepted: Accepted,
     /// Names and aliases in small letters; few are shared.
     called: HashMap<Box<str>, Vec<UserId>>,
@@ -22,7 +23,7 @@ pub(super) struct Names {
 
 impl Names {
     /// Reads them all.
-    pub(super) fn new(accepted: Accepted) -> Self {
+    pub(in crate::daemon) fn new(accepted: Accepted) -> Self {
         let mut called: HashMap<Box<str>, Vec<UserId>> = HashMap::new();
         for (user, person) in &accepted.settings.people {
             let words = person.name.as_deref().into_iter().chain(person.aliases.iter().map(AsRef::as_ref));
@@ -37,29 +38,43 @@ impl Names {
     }
 
     /// Whether they are of this config.
-    pub(super) fn are_of(&self, accepted: &Accepted) -> bool {
+    pub(in crate::daemon) fn are_of(&self, accepted: &Accepted) -> bool {
         Arc::ptr_eq(&self.accepted.settings, &accepted.settings)
     }
 
     /// What the config says.
-    pub(super) fn settings(&self) -> &Settings {
+    pub(in crate::daemon) fn settings(&self) -> &Settings {
         &self.accepted.settings
     }
 
     /// What the user is called in the config.
-    pub(super) fn name(&self, user: UserId) -> Option<&str> {
+    pub(in crate::daemon) fn name(&self, user: UserId) -> Option<&str> {
         self.accepted.settings.people.get(&user)?.name.as_deref()
     }
 
+    /// Those who are called so: exactly, or where `within`, with it as a part of a name or an alias. Without case.
+    pub(in crate::daemon) fn called(&self, word: &str, within: bool) -> HashSet<UserId> {
+        let word = word.to_lowercase();
+        let whole = self.called.get(word.as_str()).into_iter();
+        let parts =
+            self.called.iter().filter(|(name, _)| within && name.contains(&word)).map(|(_, users)| users);
+        whole.chain(parts).flatten().copied().collect()
+    }
+
+    /// The plan that they are of.
+    pub(in crate::daemon) fn plan(&self) -> &Plan {
+        &self.accepted.plan
+    }
+
     /// The app of a lane.
-    pub(super) fn app(&self, whom: &Whom) -> String {
+    pub(in crate::daemon) fn app(&self, whom: &Whom) -> String {
         let apps = &self.accepted.settings.apps;
         let app = apps.iter().find(|app| app.lane() == whom.lane);
         app.map_or_else(|| whom.lane.client.to_string(), |app| app.name.to_string())
     }
 
     /// The one session that is meant by an object id, or an exact name or alias, compared without case.
-    pub(super) fn exactly(&self, word: &str, app: Option<&str>) -> Result<Whom, Problem> {
+    pub(in crate::daemon) fn exactly(&self, word: &str, app: Option<&str>) -> Result<Whom, Problem> {
         let all = self.sessions(&self.users(word), app)?;
         match all.len() {
             1 => Ok(all.into_iter().next().ok_or_else(Problem::bug)?),
@@ -70,7 +85,7 @@ impl Names {
 
     /// The sessions of the one user that is meant, if need be by the beginning of an id, a name or an alias that fits
     /// nobody else.
-    pub(super) fn nearly(&self, word: &str, app: Option<&str>) -> Result<Vec<Whom>, Problem> {
+    pub(in crate::daemon) fn nearly(&self, word: &str, app: Option<&str>) -> Result<Vec<Whom>, Problem> {
         let mut users = self.users(word);
         if users.is_empty() {
             users = self.beginning(word);
