@@ -27,6 +27,7 @@ pub mod start;
 pub mod state_dir;
 pub mod story;
 pub mod systemd;
+pub mod tempo;
 #[cfg(test)]
 mod tests;
 pub mod token;

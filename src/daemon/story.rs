@@ -34,12 +34,21 @@ pub enum What {
         /// Whether an override wanted it.
         overridden: bool,
     },
+    /// It was held, close to its lapse or waiting for a repeat.
+    Late {
+        /// The state.
+        state: PresenceState,
+        /// Whether an override wanted it.
+        overridden: bool,
+    },
     /// It was past its lapse.
     Lapsed,
     /// Graph refused it.
     Parked,
     /// There was none.
     Empty,
+    /// There was none, because somebody released it.
+    Released,
 }
 
 /// The last answer to a request for a session.
@@ -55,6 +64,15 @@ pub struct LastAnswer {
     pub request_id: Option<Uuid>,
 }
 
+/// What holds for a session instead of the config.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Instead {
+    /// An override.
+    Override,
+    /// A release.
+    Release,
+}
+
 /// All that is known.
 #[derive(Debug, Default)]
 pub struct Story {
@@ -64,17 +82,53 @@ pub struct Story {
 }
 
 impl Story {
-    /// Takes in what the keeper says. `overridden`: whether an override holds for a session.
-    pub fn hear(&mut self, event: &Event, now: MonoTime, overridden: impl Fn(SessionIx) -> bool) {
+    /// Takes in what the keeper says, and what holds for its session instead of the config.
+    pub fn hear(&mut self, event: &Event, now: MonoTime, instead: Option<Instead>) {
         match event {
             Event::Set { session, user, to, .. } => {
-                let what = What::Held { state: *to, overridden: overridden(*session) };
-                self.note(*session, *user, what, now);
+                let overridden = instead == Some(Instead::Override);
+                self.note(*session, *user, What::Held { state: *to, overridden }, now);
             }
-            Event::Cleared { session, user } => self.note(*session, *user, What::Empty, now),
+            Event::Cleared { session, user } => {
+                let released = instead == Some(Instead::Release);
+                self.note(*session, *user, if released { What::Released } else { What::Empty }, now);
+            }
             Event::Parked { session, user, .. } => self.note(*session, *user, What::Parked, now),
             Event::SessionLapsed { session, user } => self.note(*session, *user, What::Lapsed, now),
             _ => {}
+        }
+    }
+
+    /// A session is late: told as often as one likes, it is noted once.
+    pub fn late(
+        &mut self,
+        (session, user): (SessionIx, UserId),
+        state: PresenceState,
+        overridden: bool,
+        now: MonoTime,
+    ) {
+        self.note(session, user, What::Late { state, overridden }, now);
+    }
+
+    /// A session was granted what it shows: of a renewal the keeper says nothing. `shows`: what that is, and whether
+    /// an override wants it; asked only where nothing else tells.
+    pub fn granted(
+        &mut self,
+        (session, user): (SessionIx, UserId),
+        now: MonoTime,
+        shows: impl FnOnce() -> Option<(PresenceState, bool)>,
+    ) {
+        let own = self.moments.get(&session).filter(|(whose, _)| *whose == user);
+        let last = own.and_then(|(_, moments)| moments.back()).map(|moment| moment.what);
+        let held = match last {
+            Some(What::Late { state, overridden }) => Some((state, overridden)),
+            // One that was refused may still hold what it was granted before.
+            Some(What::Parked) => shows(),
+            None if self.moments.len() < SESSIONS => shows(),
+            None | Some(_) => None,
+        };
+        if let Some((state, overridden)) = held {
+            self.note(session, user, What::Held { state, overridden }, now);
         }
     }
 
@@ -148,10 +202,10 @@ mod tests {
         let (session, user) = (SessionIx { lane: LaneIx(0), slot: Slot(3) }, Guid::from_u128(1));
         let mut story = Story::default();
         let set = |to| Event::Set { session, user, from: None, to, why: Why::Changed };
-        story.hear(&set(PresenceState::Available), at(1), |_| false);
-        story.hear(&set(PresenceState::Available), at(2), |_| false);
-        story.hear(&Event::SessionLapsed { session, user }, at(3), |_| false);
-        story.hear(&set(PresenceState::InACall), at(4), |_| true);
+        story.hear(&set(PresenceState::Available), at(1), None);
+        story.hear(&set(PresenceState::Available), at(2), None);
+        story.hear(&Event::SessionLapsed { session, user }, at(3), None);
+        story.hear(&set(PresenceState::InACall), at(4), Some(Instead::Override));
         let told: Vec<(MonoTime, What)> =
             story.of(session, user).map(|moment| (moment.at, moment.what)).collect();
         assert_eq!(
@@ -163,15 +217,41 @@ mod tests {
             ]
         );
         for n in 0..100 {
-            story.hear(&set(PresenceState::ALL[n % 5]), at(10 + n as u64), |_| false);
+            story.hear(&set(PresenceState::ALL[n % 5]), at(10 + n as u64), None);
         }
         assert_eq!(story.of(session, user).count(), MOMENTS);
         assert_eq!(story.of(session, user).last().map(|moment| moment.at), Some(at(109)));
         let next = Guid::from_u128(2);
         assert_eq!(story.of(session, next).count(), 0, "somebody else has this place now");
-        story.hear(&Event::Cleared { session, user: next }, at(200), |_| false);
+        story.hear(&Event::Cleared { session, user: next }, at(200), None);
         assert_eq!((story.of(session, next).count(), story.of(session, user).count()), (1, 0));
         story.closed(LaneIx(0));
         assert_eq!(story.of(session, user).count(), 0);
+    }
+
+    #[test]
+    fn lateness_is_noted_once_and_ends_with_the_renewal_that_was_late() {
+        let (session, user) = (SessionIx { lane: LaneIx(0), slot: Slot(3) }, Guid::from_u128(1));
+        let state = PresenceState::Away;
+        let mut story = Story::default();
+        story.granted((session, user), at(1), || Some((state, true)));
+        for secs in 2..5 {
+            story.late((session, user), state, true, at(secs));
+        }
+        story.granted((session, user), at(6), || panic!("it is followed"));
+        story.granted((session, user), at(7), || panic!("it is followed"));
+        story.hear(&Event::Cleared { session, user }, at(8), Some(Instead::Release));
+        let told: Vec<(MonoTime, What)> =
+            story.of(session, user).map(|moment| (moment.at, moment.what)).collect();
+        let held = What::Held { state, overridden: true };
+        assert_eq!(
+            told,
+            [
+                (at(1), held),
+                (at(2), What::Late { state, overridden: true }),
+                (at(6), held),
+                (at(8), What::Released)
+            ]
+        );
     }
 }

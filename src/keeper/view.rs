@@ -59,6 +59,14 @@ impl Keeper {
         self.by_key.get(key).copied()
     }
 
+    /// Sessions that are held and late, at most `limit` of each lane. The work does not grow with the other sessions.
+    pub fn late(&self, now: MonoTime, limit: usize) -> impl Iterator<Item = SessionView> + '_ {
+        self.lanes.iter().flatten().flat_map(move |lane| {
+            let view = |slot| view_session(lane, lane.session_ix(slot), lane.session(slot));
+            lane.late(now).take(limit).map(view)
+        })
+    }
+
     /// Sessions that are not held as they are wanted, at most `limit` of them, of one lane or of all: lapsed ones first, the
     /// longest lapsed before all others, then those that are refused, wait for a repeat, or are still to be set. The work
     /// does not grow with the sessions.
@@ -101,7 +109,7 @@ fn view_lane(lane: &mut Lane, now: MonoTime) -> LaneSnapshot {
         name: lane.head.name.clone(),
         sessions: held + lapsed + parked + unfunded + pending,
         held,
-        late: lane.late(now),
+        late: u32::try_from(lane.late(now).count()).unwrap_or(u32::MAX),
         lapsed,
         parked,
         unfunded,

@@ -33,6 +33,7 @@ mod many_tenants;
 mod million;
 mod network;
 mod overrides;
+mod page;
 mod peers;
 mod plan;
 mod printed;

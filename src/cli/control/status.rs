@@ -258,6 +258,7 @@ fn session_text(text: &mut String, session: &Session) {
     for moment in &session.today {
         let shows = moment.shows.as_deref().unwrap_or(&moment.state);
         let over = if moment.overridden { " (override)" } else { "" };
-        line("today", &format!("{}  {shows}{over}", time(&moment.at)));
+        let late = if moment.state == "late" { " (late)" } else { "" };
+        line("today", &format!("{}  {shows}{over}{late}", time(&moment.at)));
     }
 }

@@ -6,8 +6,8 @@
 
 mod caller;
 mod overrides;
-mod people;
-mod problem;
+pub(in crate::daemon) mod people;
+pub(in crate::daemon) mod problem;
 mod routes;
 mod sessions;
 pub mod socket;
@@ -88,7 +88,10 @@ impl Desk {
     }
 
     /// Asks the driver.
-    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Problem> {
+    pub(in crate::daemon) async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Result<T, Problem> {
         self.ask_for(PATIENCE, command).await
     }
 
@@ -106,7 +109,7 @@ impl Desk {
     }
 
     /// The users of the config in force.
-    async fn names(&self) -> Arc<Names> {
+    pub(in crate::daemon) async fn names(&self) -> Arc<Names> {
         let accepted = self.figures().accepted.clone();
         let mut known = self.names.lock().await;
         if let Some(names) = known.as_ref().filter(|names| names.are_of(&accepted)) {

@@ -1,12 +1,13 @@
 //! Who is meant: by an object id, an exact name or alias, or, where nothing is changed, the beginning of one.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use super::problem::Problem;
 use crate::config::settings::Settings;
 use crate::daemon::overrides::Whom;
 use crate::daemon::reload::Accepted;
+use crate::keeper::Plan;
 use crate::keeper::id::UserId;
 
 /// More candidates than this are not named.
@@ -19,7 +20,7 @@ pub(super) type Apps = Option<Vec<Arc<str>>>;
 
 /// The users of a config, by what they are called.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(in crate::daemon) struct Names {
     accepted: Accepted,
     /// Names and aliases in small letters; few are shared. Made when somebody is first called by one.
     called: OnceLock<HashMap<Box<str>, Vec<UserId>>>,
@@ -27,16 +28,16 @@ pub(super) struct Names {
 
 impl Names {
     /// Of this config.
-    pub(super) fn new(accepted: Accepted) -> Self {
+    pub(in crate::daemon) fn new(accepted: Accepted) -> Self {
         Self { accepted, called: OnceLock::new() }
     }
 
     /// By what they are called. Blocks the first time: there may be a million of them.
-    pub(super) fn called(&self) -> &HashMap<Box<str>, Vec<UserId>> {
-        self.called.get_or_init(|| Self::index(&self.accepted.settings))
+    fn index(&self) -> &HashMap<Box<str>, Vec<UserId>> {
+        self.called.get_or_init(|| Self::indexed(&self.accepted.settings))
     }
 
-    fn index(settings: &Settings) -> HashMap<Box<str>, Vec<UserId>> {
+    fn indexed(settings: &Settings) -> HashMap<Box<str>, Vec<UserId>> {
         let mut called: HashMap<Box<str>, Vec<UserId>> = HashMap::new();
         for (user, person) in &settings.people {
             let words = person.name.as_deref().into_iter().chain(person.aliases.iter().map(AsRef::as_ref));
@@ -51,22 +52,36 @@ impl Names {
     }
 
     /// Whether they are of this config.
-    pub(super) fn are_of(&self, accepted: &Accepted) -> bool {
+    pub(in crate::daemon) fn are_of(&self, accepted: &Accepted) -> bool {
         Arc::ptr_eq(&self.accepted.settings, &accepted.settings)
     }
 
     /// What the config says.
-    pub(super) fn settings(&self) -> &Settings {
+    pub(in crate::daemon) fn settings(&self) -> &Settings {
         &self.accepted.settings
     }
 
     /// What the user is called in the config.
-    pub(super) fn name(&self, user: UserId) -> Option<&str> {
+    pub(in crate::daemon) fn name(&self, user: UserId) -> Option<&str> {
         self.accepted.settings.people.get(&user)?.name.as_deref()
     }
 
+    /// Those who are called so: exactly, or where `within`, with it as a part of a name or an alias. Without case.
+    pub(in crate::daemon) fn called(&self, word: &str, within: bool) -> HashSet<UserId> {
+        let word = word.to_lowercase();
+        let whole = self.index().get(word.as_str()).into_iter();
+        let parts =
+            self.index().iter().filter(|(name, _)| within && name.contains(&word)).map(|(_, users)| users);
+        whole.chain(parts).flatten().copied().collect()
+    }
+
+    /// The plan that they are of.
+    pub(in crate::daemon) fn plan(&self) -> &Plan {
+        &self.accepted.plan
+    }
+
     /// The app of a lane.
-    pub(super) fn app(&self, whom: &Whom) -> String {
+    pub(in crate::daemon) fn app(&self, whom: &Whom) -> String {
         let apps = &self.accepted.settings.apps;
         let app = apps.iter().find(|app| app.lane() == whom.lane);
         app.map_or_else(|| whom.lane.client.to_string(), |app| app.name.to_string())
@@ -107,7 +122,7 @@ impl Names {
         if let Ok(user) = word.to_lowercase().parse() {
             return vec![user];
         }
-        self.called().get(word.to_lowercase().as_str()).cloned().unwrap_or_default()
+        self.index().get(word.to_lowercase().as_str()).cloned().unwrap_or_default()
     }
 
     fn beginning(&self, word: &str) -> Vec<UserId> {
@@ -116,7 +131,7 @@ impl Names {
             return Vec::new();
         }
         let mut users: BTreeSet<UserId> = self
-            .called()
+            .index()
             .iter()
             .filter(|(name, _)| name.starts_with(&word))
             .flat_map(|(_, users)| users)

@@ -46,15 +46,15 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "a bearer token of [control] tokens is needed")
     }
 
-    pub(super) fn stopping() -> Self {
+    pub(in crate::daemon) fn stopping() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the daemon is stopping")
     }
 
-    pub(super) fn busy() -> Self {
+    pub(in crate::daemon) fn busy() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "the daemon has not answered in time")
     }
 
-    pub(super) fn bug() -> Self {
+    pub(in crate::daemon) fn bug() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "bug", "this is a bug: the log has more")
     }
 }

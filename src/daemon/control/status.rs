@@ -17,7 +17,7 @@ use crate::keeper::{LaneSnapshot, MonoTime, Outcome, Phase, PresenceState, Sessi
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// How the daemon stands, without its worst sessions.
-pub(super) fn of(figures: &Figures) -> wire::Status {
+pub(in crate::daemon) fn of(figures: &Figures) -> wire::Status {
     let mut apps: Vec<wire::App> = figures.snapshot.lanes.iter().map(|lane| app(lane, figures)).collect();
     apps.sort_by(|one, other| one.app.cmp(&other.app));
     wire::Status {
@@ -119,7 +119,7 @@ fn app(lane: &LaneSnapshot, figures: &Figures) -> wire::App {
 }
 
 /// A session in short; one that is not there stands nowhere.
-pub(super) fn brief(looked: &Looked, names: &Names) -> wire::Brief {
+pub(in crate::daemon) fn brief(looked: &Looked, names: &Names) -> wire::Brief {
     let because = match (&looked.release, &looked.holds) {
         (Some(_), _) => "released".to_owned(),
         (None, Some(source)) => format!("override:{source}"),
@@ -162,7 +162,7 @@ fn reason(view: &SessionView, looked: &Looked) -> Option<String> {
 }
 
 /// A session in full.
-pub(super) fn session(looked: &Looked, names: &Names) -> wire::Session {
+pub(in crate::daemon) fn session(looked: &Looked, names: &Names) -> wire::Session {
     let view = looked.view.as_ref();
     let (next, next_at) = view.map_or(("nothing", None), |view| next(view.next));
     let ago = |at: MonoTime| looked.wall.checked_sub(looked.at.since(at));
@@ -198,7 +198,7 @@ fn over_of(looked: &Looked, source: &Source, over: &Override, names: &Names) -> 
 }
 
 /// An override.
-pub(super) fn override_of(
+pub(in crate::daemon) fn override_of(
     whom: &Whom,
     source: &Source,
     over: &Override,
@@ -244,9 +244,11 @@ fn today(looked: &Looked) -> Vec<wire::Moment> {
 fn moment_of(moment: &Moment, at: SystemTime) -> wire::Moment {
     let (state, shows, overridden) = match moment.what {
         What::Held { state, overridden } => ("held", Some(state.to_string()), overridden),
+        What::Late { state, overridden } => ("late", Some(state.to_string()), overridden),
         What::Lapsed => ("lapsed", None, false),
         What::Parked => ("parked", None, false),
         What::Empty => ("none", None, false),
+        What::Released => ("released", None, false),
     };
     wire::Moment { at: wall::text(at), state: state.to_owned(), shows, overridden }
 }

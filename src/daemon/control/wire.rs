@@ -244,9 +244,9 @@ pub struct LastAnswer {
 pub struct Moment {
     /// From when on.
     pub at: String,
-    /// `held`, `lapsed`, `parked` or `none`.
+    /// `held`, `late` (held, and close to its lapse), `lapsed`, `parked`, `released` or `none`.
     pub state: String,
-    /// Of a held one, what.
+    /// Of a held or late one, what.
     pub shows: Option<String>,
     /// Whether an override wanted it.
     pub overridden: bool,

@@ -5,8 +5,11 @@ use std::time::SystemTime;
 
 use super::Driver;
 use crate::daemon::overrides::{Override, Release, Rule, Source, Whom};
-use crate::daemon::story::{LastAnswer, Moment};
+use crate::daemon::story::{Instead, LastAnswer, Moment};
 use crate::keeper::{MonoTime, SessionView};
+
+/// So many late sessions of a lane are noted at a time.
+const LATE: usize = 1_000;
 
 /// All that is known of a session.
 #[derive(Clone, Debug)]
@@ -103,6 +106,23 @@ impl Driver {
         match self.steering.overrides.rule(whom)? {
             Rule::Override(source, _) => Some(format!("override:{source}").into()),
             Rule::Released(_) => None,
+        }
+    }
+
+    /// What holds for a session instead of the config.
+    pub(super) fn instead(&self, whom: &Whom) -> Option<Instead> {
+        self.steering.overrides.rule(whom).map(|rule| match rule {
+            Rule::Override(..) => Instead::Override,
+            Rule::Released(_) => Instead::Release,
+        })
+    }
+
+    /// Notes which sessions are late, for what is told of them later.
+    pub(super) fn note_late(&mut self, now: MonoTime) {
+        for view in self.keeper.late(now, LATE) {
+            if let Some(state) = view.granted {
+                self.story.late((view.session, view.user), state, view.overridden, now);
+            }
         }
     }
 }

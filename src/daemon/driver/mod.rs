@@ -42,6 +42,7 @@ use super::reload::{Accepted, ConfigFile, Prepared, Refused};
 use super::signals::Origin;
 use super::story::Story;
 use super::systemd::Systemd;
+use super::tempo::{Hour, Tempo};
 use super::token::{Fingerprint, TokenDetail, TokenReply, TokenSource, expiry};
 use crate::config::Sources;
 use crate::keeper::diff::Counts;
@@ -119,6 +120,11 @@ pub enum Command {
         app: Option<String>,
         /// Who wants to know.
         to: oneshot::Sender<(Figures, Vec<Looked>)>,
+    },
+    /// Tell how many requests each lane had answered in the last hour, minute by minute.
+    Tempo {
+        /// Who wants to know.
+        to: oneshot::Sender<HashMap<LaneIx, Hour>>,
     },
     /// Tell of overrides and releases.
     Overrides {
@@ -299,6 +305,7 @@ struct Driver {
     steering: steer::Steering,
     scribe: Option<Scribe>,
     story: Story,
+    tempo: Tempo,
 
     people: People,
     chatter: Chatter,
@@ -397,6 +404,7 @@ impl Driver {
             steering: steer::Steering::default(),
             scribe,
             story: Story::default(),
+            tempo: Tempo::default(),
             started: parts.clock.wall(),
             last_reload: None,
             clock: parts.clock,

@@ -34,6 +34,7 @@ impl Driver {
                     self.gather.close(lane);
                     self.chatter.closed(lane);
                     self.story.closed(lane);
+                    self.tempo.closed(lane);
                     self.write(Write::Close { lane });
                 }
                 Output::Event(event) => self.tell(&event, said, now),
@@ -105,13 +106,17 @@ impl Driver {
             Event::Drained => self.drained = true,
             _ => {}
         }
-        let over = match event {
-            Event::Set { session, user, .. } => {
-                self.whom(session.lane, *user).and_then(|whom| self.because(&whom))
+        let whom = match event {
+            Event::Set { session, user, .. } | Event::Cleared { session, user } => {
+                self.whom(session.lane, *user)
             }
             _ => None,
         };
-        self.story.hear(event, now, |_| over.is_some());
+        let over = match event {
+            Event::Set { .. } => whom.as_ref().and_then(|whom| self.because(whom)),
+            _ => None,
+        };
+        self.story.hear(event, now, whom.as_ref().and_then(|whom| self.instead(whom)));
         let loud = self.chatter.is_loud(event, now);
         let joined = Joined {
             over: over.as_deref(),

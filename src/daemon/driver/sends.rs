@@ -100,6 +100,13 @@ impl Driver {
             let said = Said { answer: answer.detail, token: None };
             // All at one moment: what is lost together is one loss.
             self.feed_at(now, Input::Answered { session, outcome: answer.outcome }, &said);
+            self.tempo.count(session.lane, answer.outcome, now);
+            if answer.outcome == Outcome::Granted {
+                let keeper = &self.keeper;
+                let shows =
+                    || keeper.session(session).and_then(|view| Some((view.granted?, view.overridden)));
+                self.story.granted((session, user), now, shows);
+            }
         }
         count
     }

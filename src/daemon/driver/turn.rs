@@ -73,6 +73,7 @@ impl Driver {
         if now >= self.tick {
             self.tick = now + TICK.saturating_mul(self.clock.speed());
             self.publish();
+            self.note_late(now);
             self.gather.count(now, self.clock.speed());
             self.tell_hanging(now);
         }
@@ -109,6 +110,9 @@ impl Driver {
             Command::Read { whom, to } => self.read(&whom, to),
             Command::Worst { limit, app, to } => {
                 let _ = to.send((self.figures(), self.look_at_worst(limit, app.as_deref())));
+            }
+            Command::Tempo { to } => {
+                let _ = to.send(self.tempo.at(self.clock.now()));
             }
             Command::Overrides { limit, to } => {
                 let _ = to.send(self.look_at_overrides(limit));

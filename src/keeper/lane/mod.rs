@@ -276,12 +276,11 @@ impl Lane {
     }
 
     /// Sessions close to their lapse, or waiting for a repeat.
-    pub(super) fn late(&self, now: MonoTime) -> u32 {
+    pub(super) fn late(&self, now: MonoTime) -> impl Iterator<Item = Slot> + '_ {
         let margin = Duration::from_secs(300).mul_f64((1.0 - self.fraction(now)) / 2.0);
-        let held = |slot: &Slot| self.session(*slot).phase() == Phase::Held;
-        let renewals = self.agenda.before(Queue::Renewal, now + margin).filter(held).count();
-        let repeats = self.agenda.before(Queue::Retry, MonoTime::FAR).filter(held).count();
-        u32::try_from(renewals + repeats).unwrap_or(u32::MAX)
+        let renewals = self.agenda.before(Queue::Renewal, now + margin);
+        let repeats = self.agenda.before(Queue::Retry, MonoTime::FAR);
+        renewals.chain(repeats).filter(|slot| self.session(*slot).phase() == Phase::Held)
     }
 
     fn tell_down(&mut self, trouble: super::event::Trouble, now: MonoTime) {
