@@ -87,6 +87,7 @@ fn daemon(main: &Contents, sources: &Sources) -> DaemonSettings {
         on_remove: written.on_remove.value().copied().unwrap_or(OnRemove::Clear),
         max_removed: written.max_removed.value().copied().unwrap_or(20),
         start_with: written.start_with.value().copied().unwrap_or(StartWith::LastGood),
+        watch: written.watch.value().copied().unwrap_or(false),
     }
 }
 

@@ -62,6 +62,8 @@ pub struct DaemonSettings {
     pub max_removed: u8,
     /// What to run on when the file is refused at start.
     pub start_with: StartWith,
+    /// Whether a change of the files is a prompt to read them again, besides SIGHUP.
+    pub watch: bool,
 }
 
 /// What becomes of the sessions when the daemon stops.

@@ -29,3 +29,4 @@ pub mod story;
 pub mod systemd;
 pub mod token;
 pub mod wall;
+pub mod watch;

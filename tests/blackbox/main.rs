@@ -40,4 +40,5 @@ mod state_dir;
 mod stopping;
 mod systemd;
 mod tokens;
+mod watch;
 mod ways;

@@ -50,6 +50,7 @@ pub(super) fn of(written: &Written<'_>, apps: &Apps, plan: &Plan, sources: &Sour
         canon.number(person.aliases.len() as u64);
         person.aliases.iter().for_each(|alias| canon.text(alias));
     }
+    canon.later(written);
     ConfigHash(canon.0.finalize().into())
 }
 
@@ -133,6 +134,14 @@ impl Canon {
         }
         self.text(&written.http.map(|http| http.listen.to_string()).unwrap_or_default());
         self.number(written.http.map_or(0, |http| http.tolerate.into()));
+    }
+
+    /// What came to the format after its number: it counts where it is not the default, each with a word of its own, so
+    /// that a config that does without it keeps its hash.
+    fn later(&mut self, written: &Written<'_>) {
+        if written.daemon.watch {
+            self.text("reload on a change");
+        }
     }
 
     fn apps(&mut self, apps: &Apps, sources: &Sources) {

@@ -11,11 +11,13 @@ mod lines;
 mod people;
 mod setup;
 mod stderr;
+mod watch;
 
 pub use events::{Joined, keeper_event};
 pub use lines::*;
 pub use people::People;
 pub use setup::{LogError, LogFormat, init};
+pub use watch::*;
 
 #[cfg(test)]
 pub(crate) mod tests;
