@@ -16,6 +16,7 @@ use crate::daemon::cron::Prompts;
 use crate::daemon::doors::Doors;
 use crate::daemon::driver::Daemon;
 use crate::daemon::logging::{self, LogFormat};
+use crate::daemon::notices::Notices;
 use crate::daemon::reload::ConfigFile;
 use crate::daemon::signals::Signals;
 use crate::daemon::start::{self, StartError};
@@ -91,6 +92,8 @@ async fn keep(config: &Path, args: &RunArgs) -> anyhow::Result<ExitCode> {
     listeners.spawn(signals.forward(daemon.commands()));
     let (figures, commands) = (daemon.figures(), daemon.commands());
     listeners.spawn(Watch { seen, figures, commands, clock: desk.clock.clone() }.keep());
+    let (figures, commands) = (daemon.figures(), daemon.commands());
+    listeners.spawn(Notices { figures, commands, clock: desk.clock.clone() }.keep());
 
     let ended = daemon.ended().await;
 

@@ -14,6 +14,7 @@ mod environment;
 mod file;
 mod footprint;
 mod include;
+pub mod notify;
 mod private;
 mod problem;
 mod read;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 use url::{Host, Url};
 
+use super::notify::Notify;
 use crate::keeper::id::{ClientId, LaneKey, TenantId, UserId};
 use crate::keeper::{OnRemove, Quota};
 
@@ -25,6 +26,8 @@ pub struct Settings {
     pub network: Network,
     /// `[log] users`.
     pub log_users: LogUsers,
+    /// `[[notify]]`, in the order of the file.
+    pub notify: Vec<Notify>,
     /// `[[app]]`, in the order of their keys.
     pub apps: Vec<App>,
     /// Names and aliases of users, where they have any.

@@ -30,6 +30,7 @@ mod logs;
 mod many_tenants;
 mod million;
 mod network;
+mod notify;
 mod overrides;
 mod peers;
 mod plan;

@@ -10,6 +10,7 @@ use super::apps::Apps;
 use crate::config::credential::Way;
 use crate::config::environment::is_bare;
 use crate::config::file::Contents;
+use crate::config::notify::Notify;
 use crate::config::read::Key;
 use crate::config::settings::{
     ConfigHash, ControlSettings, DaemonSettings, HttpSettings, Identity, LogUsers, Network, OnStop, Person,
@@ -30,6 +31,7 @@ pub(super) struct Written<'a> {
     pub(super) http: Option<&'a HttpSettings>,
     pub(super) network: &'a Network,
     pub(super) log_users: LogUsers,
+    pub(super) notify: &'a [Notify],
     pub(super) people: &'a HashMap<UserId, Person>,
 }
 
@@ -141,6 +143,15 @@ impl Canon {
     fn later(&mut self, written: &Written<'_>) {
         if written.daemon.watch {
             self.text("reload on a change");
+        }
+        for notify in written.notify {
+            self.text("notify");
+            self.number(notify.on.len() as u64);
+            notify.on.iter().for_each(|condition| self.text(condition.word()));
+            self.number(notify.hold.as_secs());
+            self.number(notify.hold.subsec_nanos().into());
+            self.number(notify.command.len() as u64);
+            notify.command.iter().for_each(|word| self.text(word));
         }
     }
 

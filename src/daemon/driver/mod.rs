@@ -41,6 +41,7 @@ use super::signals::Origin;
 use super::story::Story;
 use super::systemd::Systemd;
 use super::token::{Fingerprint, TokenDetail, TokenReply, TokenSource, expiry};
+use super::troubles::Troubles;
 use crate::config::Sources;
 use crate::keeper::diff::Counts;
 use crate::keeper::event::RestoredLane;
@@ -193,6 +194,7 @@ impl Daemon {
             overrides: parts.overrides.len(),
             released: None,
             ends: Arc::default(),
+            troubles: Arc::default(),
         };
         let (publish, figures) = watch::channel(Arc::new(first));
         let mut task = JoinSet::new();
@@ -294,6 +296,7 @@ struct Driver {
     steering: steer::Steering,
     scribe: Option<Scribe>,
     story: Story,
+    troubles: Arc<Troubles>,
 
     people: People,
     chatter: Chatter,
@@ -398,6 +401,7 @@ impl Driver {
             steering: steer::Steering::default(),
             scribe,
             story: Story::default(),
+            troubles: Arc::default(),
             started: parts.clock.wall(),
             last_reload: None,
             clock: parts.clock,

@@ -1,9 +1,12 @@
 //! The one match that carries out what the keeper says.
 
+use std::sync::Arc;
+
 use super::{Driver, Fetched, Said};
 use crate::daemon::ledger::{self, Write};
 use crate::daemon::logging::{self, Joined};
 use crate::daemon::token::TokenDetail;
+use crate::daemon::troubles::Troubles;
 use crate::keeper::event::Event;
 use crate::keeper::id::{Generation, LaneIx, LaneKey};
 use crate::keeper::{Because, Input, MonoTime, Output, Record, TokenAnswer, TokenFailure};
@@ -34,6 +37,7 @@ impl Driver {
                     self.gather.close(lane);
                     self.chatter.closed(lane);
                     self.story.closed(lane);
+                    Arc::make_mut(&mut self.troubles).closed(lane);
                     self.write(Write::Close { lane });
                 }
                 Output::Event(event) => self.tell(&event, said, now),
@@ -96,6 +100,9 @@ impl Driver {
             _ => None,
         };
         self.story.hear(event, now, |_| over.is_some());
+        if Troubles::concerns(event) {
+            Arc::make_mut(&mut self.troubles).hear(event, said.answer.as_deref(), said.token.as_deref());
+        }
         let loud = self.chatter.is_loud(event, now);
         let joined = Joined {
             over: over.as_deref(),

@@ -240,6 +240,7 @@ impl Driver {
             overrides: overrides.len(),
             released,
             ends: self.ends_told.ends(),
+            troubles: Arc::clone(&self.troubles),
         }
     }
 
