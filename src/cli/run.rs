@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::Context;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::exit;
@@ -15,10 +16,12 @@ use crate::daemon::cron::Prompts;
 use crate::daemon::doors::Doors;
 use crate::daemon::driver::Daemon;
 use crate::daemon::logging::{self, LogFormat};
+use crate::daemon::notices::Notices;
 use crate::daemon::reload::ConfigFile;
 use crate::daemon::signals::Signals;
 use crate::daemon::start::{self, StartError};
 use crate::daemon::systemd::Systemd;
+use crate::daemon::watch::Watch;
 
 /// Keeps the sessions of the config until it is told to stop.
 #[derive(clap::Args, Clone, Debug)]
@@ -72,8 +75,9 @@ async fn keep(config: &Path, args: &RunArgs) -> anyhow::Result<ExitCode> {
         path: std::path::absolute(config).context("the config's path")?,
         state_dir: args.state_dir.clone(),
         loopback_only: args.speed.is_some_and(|speed| speed > 1),
+        seen: watch::Sender::default(),
     };
-    let path = file.path.clone();
+    let (path, seen) = (file.path.clone(), file.seen.subscribe());
     let (parts, state) = match start::parts(file, clock(args), Systemd::detect()) {
         Ok(parts) => parts,
         Err(error) => return refuse(&error),
@@ -86,6 +90,10 @@ async fn keep(config: &Path, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let prompts = Prompts::start(&daemon.commands()).await.context("the prompts do not start")?;
     let mut listeners = JoinSet::new();
     listeners.spawn(signals.forward(daemon.commands()));
+    let (figures, commands) = (daemon.figures(), daemon.commands());
+    listeners.spawn(Watch { seen, figures, commands, clock: desk.clock.clone() }.keep());
+    let (figures, commands) = (daemon.figures(), daemon.commands());
+    listeners.spawn(Notices { figures, commands, clock: desk.clock.clone() }.keep());
 
     let ended = daemon.ended().await;
 

@@ -6,6 +6,7 @@ mod check;
 mod credential;
 mod doors;
 mod hash;
+mod notify;
 mod people;
 mod proof;
 mod rows;
@@ -55,9 +56,11 @@ pub(super) fn admit(
     let apps = apps::admit(contents, &around, problems);
     let control = doors::control(main, sources, &apps, problems);
     let http = doors::http(main, problems);
+    let notify = notify::notify(main, problems);
     let users = users::admit(contents, sources, &apps, complete, problems);
     if let Some(environment) = environment.filter(|environment| environment.looked_into) {
         check::environment(main, &network, &apps, environment, problems);
+        notify::check(main, problems);
     }
     let people = users.people.into_map();
     let plan = Plan::new(apps.lanes(users.sessions));
@@ -70,11 +73,21 @@ pub(super) fn admit(
         http: http.as_ref(),
         network: &network,
         log_users,
+        notify: &notify,
         people: &people,
     };
     let hash = hash::of(&written, &apps, &plan, sources);
-    let settings =
-        Settings { daemon, control, http, network, log_users, apps: apps.into_settings(&plan), people, hash };
+    let settings = Settings {
+        daemon,
+        control,
+        http,
+        network,
+        log_users,
+        notify,
+        apps: apps.into_settings(&plan),
+        people,
+        hash,
+    };
     Some(Admitted { settings, plan, used: users.used })
 }
 
@@ -87,6 +100,7 @@ fn daemon(main: &Contents, sources: &Sources) -> DaemonSettings {
         on_remove: written.on_remove.value().copied().unwrap_or(OnRemove::Clear),
         max_removed: written.max_removed.value().copied().unwrap_or(20),
         start_with: written.start_with.value().copied().unwrap_or(StartWith::LastGood),
+        watch: written.watch.value().copied().unwrap_or(false),
     }
 }
 

@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Code, Problem};
-use super::read::{Key, Reader, Schema, not_built_yet};
+use super::read::{Key, Reader, Schema, unknown_word};
 use super::settings::{OnStop, StartWith};
 use super::words;
 use crate::keeper::OnRemove;
@@ -20,6 +20,8 @@ pub(super) struct Daemon {
     pub(super) on_remove: Key<OnRemove>,
     pub(super) max_removed: Key<u8>,
     pub(super) start_with: Key<StartWith>,
+    /// Whether a change of the files is a prompt to read them again.
+    pub(super) watch: Key<bool>,
 }
 
 pub(super) const DAEMON: Schema = Schema {
@@ -34,7 +36,6 @@ const STOP_TIMEOUT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1).
 impl Daemon {
     pub(super) fn read(reader: &mut Reader<'_>, table: &DeTable<'_>) -> Self {
         reader.check_keys(table, &DAEMON);
-        reader.key(table, "reload", reload);
         Self {
             state_dir: reader.key(table, "state_dir", words::path),
             on_stop: reader.key(table, "on_stop", |reader, value| {
@@ -50,26 +51,24 @@ impl Daemon {
             start_with: reader.key(table, "start_with", |reader, value| {
                 reader.choice(value, &[("last-good", StartWith::LastGood), ("file", StartWith::File)])
             }),
+            watch: reader.key(table, "reload", reload),
         }
     }
 }
 
-/// `reload` has one legal value as yet, and nothing to keep of it.
-fn reload(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<()> {
-    let prompts = reader.strings(value, |reader, word| match word.value {
-        "sighup" => Some(()),
-        "watch" => {
-            reader.push(not_built_yet(word.at, "reload on a change of the files (`watch`)"));
-            None
+/// `reload`: SIGHUP is always among it; whether `watch` is, too.
+fn reload(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<bool> {
+    let prompts = reader.strings(value, |reader, word| {
+        let known = ["sighup", "watch"].contains(&word.value);
+        if !known {
+            reader.push(unknown_word(word.at, "prompt", word.value, &["sighup", "watch"]));
         }
-        other => {
-            reader.push(super::read::unknown_word(word.at, "prompt", other, &["sighup"]));
-            None
-        }
+        known.then_some(word.value == "watch")
     })?;
-    if prompts.is_empty() {
+    if prompts.iter().all(|watch| *watch) {
         let problem = Problem::new(Code::OutOfRange, reader.place(value), "SIGHUP always reloads");
         reader.push(problem.label("at least \"sighup\""));
+        return None;
     }
-    Some(())
+    Some(prompts.contains(&true))
 }

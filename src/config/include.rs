@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use glob::{MatchOptions, Pattern};
 use toml::de::DeTable;
 
 use super::file::Contents;
+use super::footprint::Footprint;
 use super::problem::{Code, Problem, shown_path};
 use super::read::{Key, Reader};
 use super::source::{FileIx, Place, Placed, Source, Sources, is_table};
@@ -37,8 +39,8 @@ pub(super) fn patterns(reader: &mut Reader<'_>, main: &DeTable<'_>) -> Vec<Place
 }
 
 /// What a pattern is to find.
-#[derive(Clone, Copy)]
-enum Kind {
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Kind {
     /// What is left behind by editors and package managers (`x.toml~`, `x.toml.rpmnew`) and a secret that lies beside
     /// the config are no config.
     Toml,
@@ -97,11 +99,24 @@ impl Kind {
         Problem::new(code, at, message).label("matches it").help(help)
     }
 
+    /// The files that match a pattern from the root on, whatever else does.
+    pub(super) fn matching(self, whole: &str) -> Vec<PathBuf> {
+        let found = glob::glob_with(whole, MATCH).into_iter().flatten().flatten();
+        found.filter(|path| !path.is_dir() && self.takes(path)).collect()
+    }
+
     /// The files that match, by name.
-    fn find(self, directory: &Path, pattern: &Placed<Box<str>>, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    fn find(
+        self,
+        directory: &Path,
+        pattern: &Placed<Box<str>>,
+        footprint: &mut Footprint,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<PathBuf> {
         let Some(whole) = whole(directory, &pattern.value) else {
             let path = directory.join(pattern.value.as_ref());
             if self.takes(&path) {
+                footprint.name(&path);
                 return vec![path];
             }
             problems.push(self.wrong_name(Code::WrongFile, pattern.at, &path));
@@ -127,6 +142,7 @@ impl Kind {
             }
         }
         paths.sort();
+        footprint.pattern(self, &whole, &paths);
         if paths.is_empty() {
             problems.push(self.nothing(pattern.at, &whole));
         }
@@ -154,7 +170,7 @@ pub(super) fn read_all(patterns: &[Placed<Box<str>>], sources: &mut Sources, pro
     let directory = sources.main().directory().to_owned();
     let mut seen: HashSet<PathBuf> = sources.main().path().canonicalize().into_iter().collect();
     for pattern in patterns {
-        for path in Kind::Toml.find(&directory, pattern, problems) {
+        for path in Kind::Toml.find(&directory, pattern, Arc::make_mut(&mut sources.footprint), problems) {
             let Some(same) = canonical(&path, pattern.at, problems) else { continue };
             if seen.insert(same) && !read_one(Kind::Toml, &path, pattern.at, sources, problems) {
                 return;
@@ -168,7 +184,7 @@ pub(super) fn read_tables(contents: &[Contents], sources: &mut Sources, problems
     let mut seen: HashSet<PathBuf> = HashSet::new();
     for pattern in table_patterns(contents) {
         let directory = sources.get(pattern.at.file).directory().to_owned();
-        for path in Kind::Table.find(&directory, &pattern, problems) {
+        for path in Kind::Table.find(&directory, &pattern, Arc::make_mut(&mut sources.footprint), problems) {
             if seen.insert(plain(&path)) && !read_one(Kind::Table, &path, pattern.at, sources, problems) {
                 return;
             }

@@ -12,7 +12,9 @@ mod daemon;
 mod doors;
 mod environment;
 mod file;
+mod footprint;
 mod include;
+pub mod notify;
 mod private;
 mod problem;
 mod read;
@@ -39,6 +41,7 @@ use source::{FileIx, Source};
 use syntax::Tree;
 
 pub use environment::Look;
+pub use footprint::{Contents, Footprint, Stamps};
 pub use problem::Problems;
 pub use source::{FILE_BYTES_MAX, Sources, TABLE_BYTES_MAX};
 
@@ -92,15 +95,20 @@ pub fn load_sources(sources: Sources, look: Look) -> Result<Loaded, Problems> {
 
 fn load_in(path: &Path, environment: Option<&Environment<'_>>) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
+    let mut footprint = Footprint::default();
+    footprint.name(path);
     let main = match Source::read(path) {
         Ok(main) => main,
         Err(error) => {
             let message = format!("cannot read the config: {error}");
             let problem = Problem::new(Code::Unreadable, path.to_owned(), message);
-            return Err(Problems::new(Sources::new(path, ""), vec![problem]));
+            let mut sources = Sources::new(path, "");
+            sources.footprint = footprint.into();
+            return Err(Problems::new(sources, vec![problem]));
         }
     };
     let mut sources = Sources::from(main);
+    sources.footprint = footprint.into();
     let main = sources.main().clone();
     let tree = Tree::parse(FileIx::MAIN, &main, &mut problems);
     let mut reader = Reader::new(FileIx::MAIN, &mut problems);

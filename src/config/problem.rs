@@ -187,6 +187,7 @@ pub(super) enum Code {
     CredentialEnds,
     NotInForce,
     OtherAuthority,
+    CommandUnusable,
     CredentialNotHere,
     NotSignedIn,
 }
@@ -236,6 +237,7 @@ impl Code {
             Self::CredentialEnds => "W010",
             Self::NotInForce => "W011",
             Self::OtherAuthority => "W012",
+            Self::CommandUnusable => "W013",
             Self::CredentialNotHere => "N001",
             Self::NotSignedIn => "N002",
         }
@@ -295,6 +297,7 @@ impl Code {
         Self::CredentialEnds,
         Self::NotInForce,
         Self::OtherAuthority,
+        Self::CommandUnusable,
         Self::CredentialNotHere,
         Self::NotSignedIn,
     ];

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 use url::{Host, Url};
 
+use super::notify::Notify;
 use crate::keeper::id::{ClientId, LaneKey, TenantId, UserId};
 use crate::keeper::{OnRemove, Quota};
 
@@ -25,6 +26,8 @@ pub struct Settings {
     pub network: Network,
     /// `[log] users`.
     pub log_users: LogUsers,
+    /// `[[notify]]`, in the order of the file.
+    pub notify: Vec<Notify>,
     /// `[[app]]`, in the order of their keys.
     pub apps: Vec<App>,
     /// Names and aliases of users, where they have any.
@@ -62,6 +65,8 @@ pub struct DaemonSettings {
     pub max_removed: u8,
     /// What to run on when the file is refused at start.
     pub start_with: StartWith,
+    /// Whether a change of the files is a prompt to read them again, besides SIGHUP.
+    pub watch: bool,
 }
 
 /// What becomes of the sessions when the daemon stops.

@@ -8,6 +8,8 @@ use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{Mode, OFlags};
 
+use super::footprint::Footprint;
+
 /// The largest TOML file that is read. What is larger was named by mistake.
 pub const FILE_BYTES_MAX: u64 = 64 << 20;
 
@@ -19,13 +21,14 @@ pub const TABLE_BYTES_MAX: u64 = 512 << 20;
 #[derive(Clone, Debug)]
 pub struct Sources {
     files: Vec<Arc<Source>>,
+    pub(super) footprint: Arc<Footprint>,
 }
 
 impl Sources {
     /// A config of one text. Its path is for messages, and relative names in it are relative to the path's directory.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
-        Self { files: vec![Arc::new(Source::new(path.into(), text.into()))] }
+        Self::from(Source::new(path.into(), text.into()))
     }
 
     /// The same with one more file, as if the main one included it, or, by its name, as one that `[[users_from]]` may
@@ -51,6 +54,12 @@ impl Sources {
             let shown = path.strip_prefix(directory).unwrap_or(path);
             Some(format!("{}:{}", shown.display(), line + 1))
         })
+    }
+
+    /// What they were read from; of texts that were in hand, nothing.
+    #[must_use]
+    pub fn footprint(&self) -> &Arc<Footprint> {
+        &self.footprint
     }
 
     /// How many files they are, at least one.
@@ -84,7 +93,7 @@ impl Sources {
 
 impl From<Source> for Sources {
     fn from(main: Source) -> Self {
-        Self { files: vec![Arc::new(main)] }
+        Self { files: vec![Arc::new(main)], footprint: Arc::default() }
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use super::logging::Summary;
 use super::reload::Accepted;
 use super::token::expiry::End;
+use super::troubles::Troubles;
 use crate::config::settings::ConfigHash;
 use crate::keeper::id::LaneKey;
 use crate::keeper::snapshot::Standing;
@@ -40,6 +41,8 @@ pub struct Figures {
     pub released: Option<Released>,
     /// When credentials end, as far as that is known.
     pub ends: Arc<BTreeMap<LaneKey, End>>,
+    /// What was said last of apps in trouble.
+    pub troubles: Arc<Troubles>,
 }
 
 /// Whose sessions are not held because somebody said so.
@@ -223,6 +226,7 @@ mod tests {
             overrides: 0,
             released: None,
             ends: Arc::default(),
+            troubles: Arc::default(),
         }
     }
 

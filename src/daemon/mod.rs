@@ -18,6 +18,7 @@ mod latency;
 pub mod ledger;
 pub mod logging;
 pub mod network;
+pub mod notices;
 pub mod outlook;
 pub mod overrides;
 pub mod reload;
@@ -31,4 +32,6 @@ pub mod tempo;
 #[cfg(test)]
 mod tests;
 pub mod token;
+pub mod troubles;
 pub mod wall;
+pub mod watch;

@@ -5,13 +5,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::lanes::{Ways, new_ways};
 use super::logging::People;
 use super::network::{Authorities, NetworkError};
 use super::outlook::Outlook;
 use super::token;
 use crate::config::settings::{App, Credential, Settings, is_loopback};
-use crate::config::{self, Loaded, Look, Problems, Sources};
+use crate::config::{self, Footprint, Loaded, Look, Problems, Sources};
 use crate::keeper::diff::SessionDiff;
 use crate::keeper::plan::HeldRemovals;
 use crate::keeper::{Diff, Plan, Wish, diff};
@@ -36,6 +38,8 @@ pub struct ConfigFile {
     pub state_dir: Option<PathBuf>,
     /// Whether only endpoints on loopback are taken: a clock that runs fast must never meet a real service.
     pub loopback_only: bool,
+    /// Where it is told what was read, at each look at the files.
+    pub seen: watch::Sender<Arc<Footprint>>,
 }
 
 /// A config to take.
@@ -91,7 +95,10 @@ impl ConfigFile {
     /// # Errors
     /// All that is wrong with them.
     pub fn load(&self) -> Result<Loaded, Problems> {
-        let mut loaded = config::load(&self.path, Look::Everything { at: None })?;
+        let loaded = config::load(&self.path, Look::Everything { at: None });
+        let sources = loaded.as_ref().map_or_else(Problems::sources, |loaded| &loaded.sources);
+        self.seen.send_replace(Arc::clone(sources.footprint()));
+        let mut loaded = loaded?;
         if let Some(state_dir) = &self.state_dir {
             loaded.settings.keep_in(state_dir);
         }

@@ -234,6 +234,11 @@ fn with_a_proxys_password(dir: &Path, app: &App, prints: &mut Prints) {
     let wrong = Sources::new("c.toml", format!("[[app]]\nclient_secret = \"{CANARY}\"\n"));
     prints.debug(config::load_sources(wrong, Look::TextsAlone).unwrap_err());
     std::fs::write(dir.join("bad.toml"), format!("[network]\nproxy = \"socks5://u:{CANARY}@x\"\n")).unwrap();
-    let file = ConfigFile { path: dir.join("bad.toml"), state_dir: None, loopback_only: false };
+    let file = ConfigFile {
+        path: dir.join("bad.toml"),
+        state_dir: None,
+        loopback_only: false,
+        seen: Default::default(),
+    };
     prints.debug(reload::Refused::from(&file.load().unwrap_err()));
 }

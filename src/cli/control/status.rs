@@ -37,7 +37,7 @@ pub fn run(config: &Path, args: &StatusArgs) -> anyhow::Result<ExitCode> {
     let control = Control::of(config)?;
     if !args.watch {
         return match &args.user {
-            None => tell(whole(&control, args), args.json, |status| render(status)),
+            None => tell(whole(&control, args), args.json, render),
             Some(user) => tell(one(&control, user, args), args.json, user_text),
         };
     }

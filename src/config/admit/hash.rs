@@ -10,6 +10,7 @@ use super::apps::Apps;
 use crate::config::credential::Way;
 use crate::config::environment::is_bare;
 use crate::config::file::Contents;
+use crate::config::notify::Notify;
 use crate::config::read::Key;
 use crate::config::settings::{
     ConfigHash, ControlSettings, DaemonSettings, HttpSettings, Identity, LogUsers, Network, OnStop, Person,
@@ -30,6 +31,7 @@ pub(super) struct Written<'a> {
     pub(super) http: Option<&'a HttpSettings>,
     pub(super) network: &'a Network,
     pub(super) log_users: LogUsers,
+    pub(super) notify: &'a [Notify],
     pub(super) people: &'a HashMap<UserId, Person>,
 }
 
@@ -50,6 +52,7 @@ pub(super) fn of(written: &Written<'_>, apps: &Apps, plan: &Plan, sources: &Sour
         canon.number(person.aliases.len() as u64);
         person.aliases.iter().for_each(|alias| canon.text(alias));
     }
+    canon.later(written);
     ConfigHash(canon.0.finalize().into())
 }
 
@@ -133,6 +136,23 @@ impl Canon {
         }
         self.text(&written.http.map(|http| http.listen.to_string()).unwrap_or_default());
         self.number(written.http.map_or(0, |http| http.tolerate.into()));
+    }
+
+    /// What came to the format after its number: it counts where it is not the default, each with a word of its own, so
+    /// that a config that does without it keeps its hash.
+    fn later(&mut self, written: &Written<'_>) {
+        if written.daemon.watch {
+            self.text("reload on a change");
+        }
+        for notify in written.notify {
+            self.text("notify");
+            self.number(notify.on.len() as u64);
+            notify.on.iter().for_each(|condition| self.text(condition.word()));
+            self.number(notify.hold.as_secs());
+            self.number(notify.hold.subsec_nanos().into());
+            self.number(notify.command.len() as u64);
+            notify.command.iter().for_each(|word| self.text(word));
+        }
     }
 
     fn apps(&mut self, apps: &Apps, sources: &Sources) {

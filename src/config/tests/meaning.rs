@@ -135,6 +135,7 @@ fn a_hash_counts_what_is_meant_and_not_how_it_is_written() {
             "{text}[daemon]\nstop_timeout = \"PT10S\"\non_stop = \"leave\"\nstate_dir = \"/var/lib//presenced\"\n"
         ),
         format!("{text}app = \"contoso\"\n"),
+        format!("{text}[daemon]\nreload = [\"sighup\"]\n"),
         text.replace("[[app]]", "[[app]]\ncloud = \"global\"\nquota = { requests = 1500, per = \"30s\" }"),
     ];
     for other in &same {
@@ -156,6 +157,11 @@ fn a_hash_counts_what_is_meant_and_not_how_it_is_written() {
         format!("{text}[daemon]\nmax_removed = \"21%\"\n"),
         format!("{text}[daemon]\nstop_timeout = \"11s\"\n"),
         format!("{text}[daemon]\non_remove = \"leave\"\n"),
+        format!("{text}[daemon]\nreload = [\"watch\", \"sighup\"]\n"),
+        format!("{text}[[notify]]\non = [\"lapsed\"]\ncommand = [\"/bin/a\"]\n"),
+        format!("{text}[[notify]]\non = [\"lapsed\", \"parked\"]\ncommand = [\"/bin/a\"]\n"),
+        format!("{text}[[notify]]\non = [\"lapsed\"]\nfor = \"5m\"\ncommand = [\"/bin/a\"]\n"),
+        format!("{text}[[notify]]\non = [\"lapsed\"]\ncommand = [\"/bin/a\", \"b\"]\n"),
         format!("{text}[network]\nproxy = \"env\"\n"),
         format!("{text}[network]\nca_file = \"x\"\n"),
         format!("{text}[log]\nusers = \"name\"\n"),
@@ -166,6 +172,19 @@ fn a_hash_counts_what_is_meant_and_not_how_it_is_written() {
     let hashes: std::collections::BTreeSet<[u8; 32]> =
         different.iter().chain([&text]).map(|text| hash(text).0).collect();
     assert_eq!(hashes.len(), different.len() + 1, "each of them is another");
+}
+
+#[test]
+fn a_signal_always_reloads_and_a_change_of_the_files_where_it_is_asked_for() {
+    let watch = |reload: &str| {
+        let loaded = read(&format!("{APP}[daemon]\nreload = {reload}\n"));
+        loaded.map(|loaded| loaded.settings.daemon.watch)
+    };
+    assert!(!watch("[\"sighup\"]").unwrap());
+    assert!(watch("[\"sighup\", \"watch\"]").unwrap());
+    for wrong in ["[]", "[\"watch\"]", "\"watch\"", "[\"sighup\", \"poll\"]"] {
+        assert!(watch(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]

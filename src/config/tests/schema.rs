@@ -7,15 +7,16 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::config::read::Schema;
 use crate::config::schema::SCHEMA;
-use crate::config::{credential, daemon, doors, file, users_from};
+use crate::config::{credential, daemon, doors, file, notify, users_from};
 
 /// Each table of keys, and where the schema has it.
-const TABLES: [(&Schema, &str); 15] = [
+const TABLES: [(&Schema, &str); 16] = [
     (&file::MAIN, ""),
     (&daemon::DAEMON, "/properties/daemon"),
     (&doors::CONTROL, "/properties/control"),
     (&doors::TOKEN, "/properties/control/properties/tokens/items"),
     (&doors::HTTP, "/properties/http"),
+    (&notify::NOTIFY, "/properties/notify/items"),
     (&file::NETWORK, "/properties/network"),
     (&file::LOG, "/properties/log"),
     (&file::DEFAULTS, "/properties/defaults"),

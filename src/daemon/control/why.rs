@@ -32,7 +32,7 @@ pub(super) async fn why(
     for (looked, session) in looked.iter().zip(&user.sessions) {
         let read = read(&desk, &looked.whom).await?;
         let now = look_at(&desk, &looked.whom).await?;
-        why.push(reasons(&now, session, line.clone(), read));
+        why.push(reasons(&now, session, line.clone(), &read));
     }
     Ok(Json(wire::Why { user, why }))
 }
@@ -72,7 +72,7 @@ fn reasons(
     looked: &Looked,
     session: &wire::Session,
     line: Option<String>,
-    read: ReadResult,
+    read: &ReadResult,
 ) -> wire::Reasons {
     let mut explanation = Vec::new();
     let mut advice = Vec::new();
@@ -97,11 +97,11 @@ fn reasons(
         ));
     }
     explanation.push(holding(looked, session));
-    let (others_see, not_read) = match &read {
+    let (others_see, not_read) = match read {
         Ok(Seen { availability, activity }) => (Some(format!("{availability}/{activity}")), None),
         Err(Unread::NotNow(why) | Unread::Failed(why)) => (None, Some(why.clone())),
     };
-    if let Ok(seen) = &read {
+    if let Ok(seen) = read {
         let wanted = looked.view.as_ref().and_then(|view| view.wish).map(|wish| wish.state);
         let held = looked.view.as_ref().is_some_and(|view| view.phase == Phase::Held);
         let (told, what_to_do) = compare(wanted, held, seen);

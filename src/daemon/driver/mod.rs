@@ -44,6 +44,7 @@ use super::story::Story;
 use super::systemd::Systemd;
 use super::tempo::{Hour, Tempo};
 use super::token::{Fingerprint, TokenDetail, TokenReply, TokenSource, expiry};
+use super::troubles::Troubles;
 use crate::config::Sources;
 use crate::keeper::diff::Counts;
 use crate::keeper::event::RestoredLane;
@@ -203,6 +204,7 @@ impl Daemon {
             overrides: parts.overrides.len(),
             released: None,
             ends: Arc::default(),
+            troubles: Arc::default(),
         };
         let (publish, figures) = watch::channel(Arc::new(first));
         let mut task = JoinSet::new();
@@ -306,6 +308,7 @@ struct Driver {
     scribe: Option<Scribe>,
     story: Story,
     tempo: Tempo,
+    troubles: Arc<Troubles>,
 
     people: People,
     chatter: Chatter,
@@ -405,6 +408,7 @@ impl Driver {
             scribe,
             story: Story::default(),
             tempo: Tempo::default(),
+            troubles: Arc::default(),
             started: parts.clock.wall(),
             last_reload: None,
             clock: parts.clock,

@@ -1,9 +1,12 @@
 //! The one match that carries out what the keeper says.
 
+use std::sync::Arc;
+
 use super::{Driver, Fetched, Said};
 use crate::daemon::ledger::{self, Write};
 use crate::daemon::logging::{self, Joined};
 use crate::daemon::token::{TokenDetail, Unwritten};
+use crate::daemon::troubles::Troubles;
 use crate::keeper::event::Event;
 use crate::keeper::id::{Generation, LaneIx, LaneKey};
 use crate::keeper::{Because, Input, MonoTime, Output, Record, TokenAnswer, TokenFailure};
@@ -35,6 +38,7 @@ impl Driver {
                     self.chatter.closed(lane);
                     self.story.closed(lane);
                     self.tempo.closed(lane);
+                    Arc::make_mut(&mut self.troubles).closed(lane);
                     self.write(Write::Close { lane });
                 }
                 Output::Event(event) => self.tell(&event, said, now),
@@ -117,6 +121,9 @@ impl Driver {
             _ => None,
         };
         self.story.hear(event, now, whom.as_ref().and_then(|whom| self.instead(whom)));
+        if Troubles::concerns(event) {
+            Arc::make_mut(&mut self.troubles).hear(event, said.answer.as_deref(), said.token.as_deref());
+        }
         let loud = self.chatter.is_loud(event, now);
         let joined = Joined {
             over: over.as_deref(),

@@ -10,7 +10,7 @@ use crate::config::settings::ConfigHash;
 use crate::daemon::archive;
 use crate::daemon::audit::{Action, Record};
 use crate::daemon::figures::LastReload;
-use crate::daemon::logging::{self, InForce, People};
+use crate::daemon::logging::{self, AskedBy, InForce, People};
 use crate::daemon::outlook::Outlook;
 use crate::daemon::reload::{Prepared, Refused};
 use crate::daemon::signals::Origin;
@@ -92,6 +92,11 @@ impl Asks {
             (None, Some(Origin { pid, uid })) => format!("signal of uid {uid} (pid {pid})"),
             (None, None) => "presenced".to_owned(),
         }
+    }
+
+    /// Who it was, for the log: a process by its number, whatever else by its name.
+    fn by(&self) -> AskedBy<'_> {
+        AskedBy { process: self.by, name: self.who.as_deref().filter(|_| self.by.is_none()) }
     }
 
     fn answer(self, reloaded: &Reloaded) {
@@ -230,13 +235,13 @@ impl Driver {
             From::Start { restored } => logging::started(&plan, restored),
             From::Reload { previous, warnings, changes, asks } => {
                 if previous == config && counts == Counts::default() {
-                    logging::reload_unchanged(config, took, asks.by);
+                    logging::reload_unchanged(config, took, asks.by());
                 } else {
                     logging::reloaded(
                         &plan,
                         previous,
                         warnings.as_ref().map_or(0, |(count, _)| *count),
-                        asks.by,
+                        asks.by(),
                     );
                 }
                 self.taken(&plan, previous, warnings, changes, asks);
@@ -284,7 +289,7 @@ impl Driver {
 
     fn refuse(&mut self, refused: Refused, asks: Asks) {
         let kept = self.accepted.settings.hash;
-        logging::reload_refused(kept, refused.problems, &refused.first, asks.by);
+        logging::reload_refused(kept, refused.problems, &refused.first, asks.by());
         self.last_reload = Some(LastReload { at: self.clock.wall(), refused: Some(refused.first.clone()) });
         let record = Record {
             after: Some(refused.first.clone()),

@@ -114,39 +114,39 @@ impl Driver {
                     reason,
                     since: self.clock.wall(),
                 };
-                self.put(whom, source, put)
+                self.put(&whom, &source, put)
             }
             Steer::Remove { whom, source, reason } => Ok(self.remove(&whom, &source, by, reason.as_deref())),
             Steer::Release { whom, reason } => {
                 let release = Release { by: Arc::clone(by), reason, since: self.clock.wall() };
-                Ok(self.release(whom, release))
+                Ok(self.release(whom.as_ref(), release))
             }
             Steer::Resume { whom, reason } => Ok(self.resume(whom.as_ref(), by, reason.as_deref())),
         }
     }
 
-    fn put(&mut self, whom: Whom, source: Source, put: Put) -> Result<Steered, Full> {
-        let before = self.wanted_of(&whom);
+    fn put(&mut self, whom: &Whom, source: &Source, put: Put) -> Result<Steered, Full> {
+        let before = self.wanted_of(whom);
         let (by, reason) = (Arc::clone(&put.by), put.reason.clone());
         let was = self.steering.overrides.put(whom.clone(), source.clone(), put)?;
-        let over = self.steering.overrides.of(&whom).find(|(known, _)| **known == source);
+        let over = self.steering.overrides.of(whom).find(|(known, _)| **known == *source);
         let over = over.map(|(_, over)| over.clone());
-        let line = over.as_ref().map(|over| Line::put(&whom, &source, over));
-        self.lay(&whom);
+        let line = over.as_ref().map(|over| Line::put(whom, source, over));
+        self.lay(whom);
         let both = was.as_ref().zip(over.as_ref());
         let goes_on = both.is_some_and(|(was, is)| (was.state, was.priority) == (is.state, is.priority));
         // A call that goes on is said once, not each time that its end is put off.
         let same = both.is_some_and(|(was, is)| goes_on && (&was.by, &was.reason) == (&is.by, &is.reason));
         let until = over.as_ref().map(|over| wall::text(over.ends_wall));
-        let record = (!same || source == Source::Operator).then(|| Record {
+        let record = (!same || *source == Source::Operator).then(|| Record {
             source: Some(source.to_string()),
             before: before.clone(),
-            after: self.wanted_of(&whom),
+            after: self.wanted_of(whom),
             until,
-            ..self.record(Action::Set, &by, Some(&whom), reason.as_deref())
+            ..self.record(Action::Set, &by, Some(whom), reason.as_deref())
         });
         let kept = self.keep(line, record);
-        Ok(Steered { changed: !goes_on, over, holds: self.holds(&whom), kept })
+        Ok(Steered { changed: !goes_on, over, holds: self.holds(whom), kept })
     }
 
     fn remove(&mut self, whom: &Whom, source: &Source, by: &str, reason: Option<&str>) -> Steered {
@@ -166,11 +166,11 @@ impl Driver {
         Steered { changed: was.is_some(), over: was, holds: self.holds(whom), kept }
     }
 
-    fn release(&mut self, whom: Option<Whom>, release: Release) -> Steered {
-        let record = self.record(Action::Release, &release.by, whom.as_ref(), release.reason.as_deref());
-        let line = Line::released(whom.as_ref(), &release);
-        let before = whom.as_ref().and_then(|whom| self.wanted_of(whom));
-        let changed = match &whom {
+    fn release(&mut self, whom: Option<&Whom>, release: Release) -> Steered {
+        let record = self.record(Action::Release, &release.by, whom, release.reason.as_deref());
+        let line = Line::released(whom, &release);
+        let before = whom.and_then(|whom| self.wanted_of(whom));
+        let changed = match whom {
             Some(whom) => {
                 let new = self.steering.overrides.release(whom.clone(), release);
                 self.lay(whom);

@@ -185,6 +185,7 @@ impl Driver {
             overrides: overrides.len(),
             released,
             ends: self.ends_told.ends(),
+            troubles: Arc::clone(&self.troubles),
         }
     }
 

@@ -152,7 +152,9 @@ fn because(why: Why) -> &'static str {
     }
 }
 
-fn cause(trouble: Trouble) -> String {
+/// What an app that is down suffers from.
+#[must_use]
+pub fn cause(trouble: Trouble) -> String {
     match trouble {
         Trouble::Lost(loss) => format!("{loss} x5"),
         Trouble::NoToken => "no token".to_owned(),

@@ -34,6 +34,15 @@ pub struct InForce {
     pub took: Duration,
 }
 
+/// Who asked for a reload.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct AskedBy<'a> {
+    /// The process, where that is known.
+    pub process: Option<Origin>,
+    /// What it is called otherwise: `watch`, `token pbx`.
+    pub name: Option<&'a str>,
+}
+
 /// The first plan is in force. `restored` sessions come from the ledger.
 pub fn started(plan: &InForce, restored: usize) {
     line!(
@@ -52,7 +61,7 @@ pub fn started(plan: &InForce, restored: usize) {
 }
 
 /// The file was taken.
-pub fn reloaded(plan: &InForce, previous: ConfigHash, warnings: usize, by: Option<Origin>) {
+pub fn reloaded(plan: &InForce, previous: ConfigHash, warnings: usize, by: AskedBy<'_>) {
     line!(
         INFO,
         "reloaded",
@@ -65,8 +74,9 @@ pub fn reloaded(plan: &InForce, previous: ConfigHash, warnings: usize, by: Optio
         sets_done_in_s = worth_telling(plan.outlook.sets_take),
         warnings = (warnings > 0).then_some(warnings),
         took_ms = millis(plan.took),
-        by_pid = by.map(|by| by.pid),
-        by_uid = by.map(|by| by.uid),
+        by = by.name,
+        by_pid = by.process.map(|by| by.pid),
+        by_uid = by.process.map(|by| by.uid),
     );
 }
 
@@ -76,19 +86,20 @@ fn worth_telling(takes: Duration) -> Option<u64> {
 }
 
 /// The file says what it said before.
-pub fn reload_unchanged(config: ConfigHash, took: Duration, by: Option<Origin>) {
+pub fn reload_unchanged(config: ConfigHash, took: Duration, by: AskedBy<'_>) {
     line!(
         INFO,
         "reload_unchanged",
         config = config.to_string(),
         took_ms = millis(took),
-        by_pid = by.map(|by| by.pid),
-        by_uid = by.map(|by| by.uid),
+        by = by.name,
+        by_pid = by.process.map(|by| by.pid),
+        by_uid = by.process.map(|by| by.uid),
     );
 }
 
 /// The file was not taken: for `problems` that `presenced check` shows, or, when there are none, for another reason.
-pub fn reload_refused(kept: ConfigHash, problems: usize, first: &str, by: Option<Origin>) {
+pub fn reload_refused(kept: ConfigHash, problems: usize, first: &str, by: AskedBy<'_>) {
     line!(
         ERROR,
         "reload_refused",
@@ -100,8 +111,9 @@ pub fn reload_refused(kept: ConfigHash, problems: usize, first: &str, by: Option
         } else {
             "everything goes on as before"
         },
-        by_pid = by.map(|by| by.pid),
-        by_uid = by.map(|by| by.uid),
+        by = by.name,
+        by_pid = by.process.map(|by| by.pid),
+        by_uid = by.process.map(|by| by.uid),
     );
 }
 

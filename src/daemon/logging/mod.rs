@@ -8,14 +8,18 @@ mod events;
 mod format;
 mod line;
 mod lines;
+mod notices;
 mod people;
 mod setup;
 mod stderr;
+mod watch;
 
-pub use events::{Joined, keeper_event};
+pub use events::{Joined, cause, keeper_event};
 pub use lines::*;
+pub use notices::*;
 pub use people::People;
 pub use setup::{LogError, LogFormat, init};
+pub use watch::*;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -264,7 +264,7 @@ fn a_reload_ends_in_one_line_that_says_who_asked() {
         counts,
         took: Duration::from_micros(9_300),
     };
-    let by = Some(Origin { pid: 20_411, uid: 0 });
+    let by = AskedBy { process: Some(Origin { pid: 20_411, uid: 0 }), name: None };
     assert_eq!(
         text_of(|| reloaded(&plan, ConfigHash([0x51; 32]), 0, by)),
         "INFO reloaded config=7f7f7f7 previous=5151515 sessions=471 added=3 removed=1 changed=12 took_ms=9 \
