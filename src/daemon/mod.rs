@@ -17,6 +17,7 @@ pub mod lanes;
 mod latency;
 pub mod ledger;
 pub mod logging;
+pub mod meters;
 pub mod network;
 pub mod outlook;
 pub mod overrides;

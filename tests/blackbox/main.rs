@@ -8,6 +8,7 @@
 // What the tests are made with.
 mod daemon;
 mod graph;
+mod http_door;
 mod keys;
 mod meddler;
 mod patience;
@@ -28,6 +29,7 @@ mod faults;
 mod full_lane;
 mod logs;
 mod many_tenants;
+mod metrics;
 mod million;
 mod network;
 mod overrides;

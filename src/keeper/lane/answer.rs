@@ -29,6 +29,7 @@ impl Lane {
     ) -> Option<UserId> {
         let asked = self.with(slot, |s| s.asked.take())?;
         self.budget.answered(now);
+        self.tally.answered(asked.call, outcome);
         let probe = self.standing.answered(slot);
         match outcome {
             Outcome::Granted => return self.granted(slot, asked, probe, now),
@@ -45,7 +46,6 @@ impl Lane {
         let was_parked = self.standing.parked();
         let was_probing = self.standing.probes();
         self.standing.granted(probe);
-        self.tally.granted += 1;
         self.notice_lapse(slot, now);
         self.unwatch(slot);
         let unparked = self.with(slot, |s| {
@@ -140,7 +140,6 @@ impl Lane {
     }
 
     fn throttled(&mut self, slot: Slot, retry_after: Option<Duration>, probe: bool, now: MonoTime) {
-        self.tally.throttled += 1;
         let used = self.budget.used(now);
         if let Some(closed) = self.standing.throttled(retry_after, probe, now) {
             self.standing.forgive(now, self.normal(now));
@@ -161,7 +160,6 @@ impl Lane {
     }
 
     fn token_rejected(&mut self, slot: Slot, generation: Generation, probe: bool, now: MonoTime) {
-        self.tally.token_rejected += 1;
         if probe {
             self.standing.probe_refused(now);
         }
@@ -205,7 +203,6 @@ impl Lane {
     }
 
     fn refused(&mut self, slot: Slot, refusal: Refusal, asked: Asked, probe: bool, now: MonoTime) {
-        self.tally.refused += 1;
         if probe {
             self.standing.probe_refused(now);
         }
@@ -250,7 +247,6 @@ impl Lane {
     }
 
     fn lost(&mut self, slot: Slot, loss: Loss, retry_after: Option<Duration>, probe: bool, now: MonoTime) {
-        self.tally.lost += 1;
         let normal = self.normal(now);
         if let Some(trouble) = self.standing.lost(loss, probe, now, normal) {
             self.tell_down(trouble, now);
@@ -274,6 +270,7 @@ impl Lane {
 
     /// A token request was answered.
     pub(in super::super) fn token_answered(&mut self, answer: TokenAnswer, now: MonoTime) {
+        self.tally.token(answer);
         match self.token.answered(answer, now) {
             Fetched::Token { lifetime, news } => {
                 self.standing.new_token();
