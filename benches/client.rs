@@ -267,6 +267,7 @@ fn app(root: &str) -> App {
         secret_expires: None,
         cae: false,
         quota: Quota::PRESENCE,
+        user: None,
     }
 }
 

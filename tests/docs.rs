@@ -248,8 +248,19 @@ fn the_login_errors_in_the_readme_are_known_to_the_daemon() {
 /// Every place under `src`, `tests` and so on that a document names in backticks or in a shell block, and every link to a
 /// file.
 fn places(text: &str) -> BTreeSet<String> {
-    const ROOTS: [&str; 8] =
-        ["src/", "tests/", "benches/", "fuzz/", "systemd/", ".ci/", "config.example.toml", "deny.toml"];
+    const ROOTS: [&str; 11] = [
+        "src/",
+        "tests/",
+        "benches/",
+        "fuzz/",
+        "systemd/",
+        "packaging/",
+        "container/",
+        ".ci/",
+        "config.example.toml",
+        "config.schema.json",
+        "deny.toml",
+    ];
     let named = spans(text).into_iter().filter(|span| ROOTS.iter().any(|root| span.starts_with(root)));
     let installed = blocks(text, "sh").into_iter().flat_map(str::split_whitespace);
     let installed = installed.filter(|word| ROOTS.iter().any(|root| word.starts_with(root)));

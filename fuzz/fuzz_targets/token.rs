@@ -41,6 +41,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
             let detail = reply.detail.expect("what failed is told");
             is_short(&detail.error);
             is_fit(&detail.meaning);
+            detail.said.as_deref().inspect(|said| is_fit(said));
             is_fit(&detail.advice);
             is_short(detail.correlation_id.as_deref().expect("there is an id to go by"));
             assert!(!detail.meaning.is_empty() && !detail.advice.contains("{credential}"), "{detail:?}");

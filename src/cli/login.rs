@@ -13,7 +13,7 @@ use crate::config::{self, Loaded, Look};
 use crate::daemon::clock::Clock;
 use crate::daemon::reload::stays_here;
 use crate::daemon::token::device_code::{DeviceCode, LoginError};
-use crate::daemon::token::{SignIn, store};
+use crate::daemon::token::{SignIn, prepare_place, store};
 use crate::keeper::id::UserId;
 
 /// Signs in once as the user of an app whose credential is `delegated`. A daemon that runs takes it within ten seconds.
@@ -43,6 +43,7 @@ pub fn run(config_path: &Path, args: &LoginArgs) -> anyhow::Result<ExitCode> {
             return Ok(exit::CONFIG.into());
         }
     };
+    write!(err, "{}", loaded.warnings.render(false))?;
     let (app, path) = match find(&loaded, &args.app) {
         Ok(found) => found,
         Err(why) => {
@@ -54,6 +55,8 @@ pub fn run(config_path: &Path, args: &LoginArgs) -> anyhow::Result<ExitCode> {
         writeln!(err, "error: with --speed, Graph and login must be on loopback")?;
         return Ok(exit::USAGE.into());
     }
+    // Before anyone signs in for nothing.
+    prepare_place(path).with_context(|| unkept(path))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let signed_in = runtime.block_on(sign_in(app, &loaded, args.speed));
     runtime.shutdown_background();
@@ -64,7 +67,7 @@ pub fn run(config_path: &Path, args: &LoginArgs) -> anyhow::Result<ExitCode> {
             return Ok(code_of(&error).into());
         }
     };
-    if let Some(expected) = user_of(&loaded, app).filter(|user| *user != sign_in.user) {
+    if let Some(expected) = app.user.filter(|user| *user != sign_in.user) {
         writeln!(
             err,
             "error: {} signed in, and the user of app {} in the config is {expected}; nothing was kept",
@@ -73,7 +76,7 @@ pub fn run(config_path: &Path, args: &LoginArgs) -> anyhow::Result<ExitCode> {
         return Ok(exit::REFUSED.into());
     }
     store(path, &sign_in).with_context(|| unkept(path))?;
-    say(&done(&loaded, app, sign_in.user))?;
+    say(&done(app, sign_in.user))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -97,12 +100,6 @@ fn find<'l>(loaded: &'l Loaded, name: &str) -> Result<(&'l App, &'l Path), Strin
              to act as one"
         )),
     }
-}
-
-/// The one user that the config has for an app.
-fn user_of(loaded: &Loaded, app: &App) -> Option<UserId> {
-    let lane = loaded.plan.lanes().iter().find(|lane| lane.key == app.lane())?;
-    lane.sessions.first().map(|session| session.user)
 }
 
 async fn sign_in(app: &App, loaded: &Loaded, speed: u32) -> anyhow::Result<Result<SignIn, LoginError>> {
@@ -130,8 +127,8 @@ fn minutes(time: Duration) -> String {
     }
 }
 
-fn done(loaded: &Loaded, app: &App, user: UserId) -> String {
-    let next = match user_of(loaded, app) {
+fn done(app: &App, user: UserId) -> String {
+    let next = match app.user {
         Some(_) => "A daemon that runs takes it within ten seconds.",
         None => "Put this user into the config, as the only one of this app.",
     };

@@ -1,20 +1,26 @@
 //! Wires the rooms together, one file a subcommand.
 
 pub mod check;
+pub mod completions;
 pub mod control;
 pub mod demo;
 pub mod doctor;
 pub mod login;
+pub mod man;
 pub mod people;
 pub mod plan;
 pub mod run;
 pub mod sandbox;
+pub mod schema;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// What the program is called.
+const NAME: &str = "presenced";
 /// Where the config is when nothing says otherwise.
 const DEFAULT_CONFIG: &str = "/etc/presenced/config.toml";
 
@@ -38,7 +44,7 @@ pub mod exit {
 
 /// Keeps Microsoft Graph presence sessions alive.
 #[derive(Parser, Debug)]
-#[command(name = "presenced", version, about, max_term_width = 100)]
+#[command(name = NAME, version, about, max_term_width = 100)]
 pub struct Cli {
     /// The config file [default: /etc/presenced/config.toml; demo: the example, compiled in]
     #[arg(long, global = true, value_name = "PATH", env = "PRESENCED_CONFIG")]
@@ -83,6 +89,20 @@ pub enum Command {
     Health(control::health::HealthArgs),
     /// Serve the Graph sandbox alone, for any client
     Sandbox(sandbox::SandboxArgs),
+    /// Print what a shell needs to complete commands and options
+    ///
+    /// For bash, for instance: presenced completions bash > /etc/bash_completion.d/presenced
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write it and one for each command into a directory
+    ///
+    /// What is printed is presenced(1), with all commands in it. Packages take --dir, so that `man presenced check`
+    /// finds presenced-check(1), too.
+    Man(man::ManArgs),
+    /// Print the JSON Schema of the config, for editors
+    ///
+    /// An editor that knows TOML completes keys by it, and refuses unknown ones. Write it to config.schema.json beside
+    /// the config; "#:schema ./config.schema.json" in the config's first line leads there. It is of draft 2020-12.
+    Schema(schema::SchemaArgs),
 }
 
 impl Cli {
@@ -110,7 +130,19 @@ impl Cli {
             Command::Resume(args) => control::release::resume(installed, &args),
             Command::Health(args) => control::health::run(installed, &args),
             Command::Sandbox(args) => sandbox::run(args),
+            Command::Completions(args) => completions::run(&args),
+            Command::Man(args) => man::run(&args),
+            Command::Schema(schema::SchemaArgs {}) => schema::run(),
         }
+    }
+}
+
+/// Writes to standard output; whoever has read enough of it may go.
+fn print(text: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
 }
 

@@ -74,7 +74,7 @@ pub(super) fn admit(
     };
     let hash = hash::of(&written, &apps, &plan, sources);
     let settings =
-        Settings { daemon, control, http, network, log_users, apps: apps.into_settings(), people, hash };
+        Settings { daemon, control, http, network, log_users, apps: apps.into_settings(&plan), people, hash };
     Some(Admitted { settings, plan, used: users.used })
 }
 

@@ -26,7 +26,7 @@ pub(super) enum Way {
     SignedIn(Place),
 }
 
-const CREDENTIAL: Schema = Schema {
+pub(super) const CREDENTIAL: Schema = Schema {
     what: "credential",
     keys: &[
         "secret_file",

@@ -22,7 +22,7 @@ pub(super) struct Daemon {
     pub(super) start_with: Key<StartWith>,
 }
 
-const DAEMON: Schema = Schema {
+pub(super) const DAEMON: Schema = Schema {
     what: "[daemon]",
     keys: &["state_dir", "on_stop", "stop_timeout", "on_remove", "max_removed", "start_with", "reload"],
     later: &[],

@@ -41,15 +41,16 @@ pub(super) struct Http {
     pub(super) tolerate: Key<u8>,
 }
 
-const CONTROL: Schema = Schema {
+pub(super) const CONTROL: Schema = Schema {
     what: "[control]",
     keys: &["socket", "group", "listen", "certificate_file", "key_file", "tokens"],
     later: &[],
     special: &[],
 };
-const TOKEN: Schema =
+pub(super) const TOKEN: Schema =
     Schema { what: "a token", keys: &["name", "file", "may", "apps"], later: &[], special: &[] };
-const HTTP: Schema = Schema { what: "[http]", keys: &["listen", "tolerate"], later: &[], special: &[] };
+pub(super) const HTTP: Schema =
+    Schema { what: "[http]", keys: &["listen", "tolerate"], later: &[], special: &[] };
 
 /// Longest path of a Unix socket, in bytes: `sun_path` has 108, the last of them zero (unix(7)).
 pub(super) const SOCKET_BYTES_MAX: usize = 107;

@@ -22,6 +22,13 @@ pub enum Look {
 
 /// The variable that names the directory in which systemd provides credentials.
 const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+/// What systemd puts before the names of files that it provides by the directory:
+/// `LoadCredential=presenced:/etc/presenced/credentials`.
+///
+/// Source: systemd.exec(5), `LoadCredential=`.
+const OF_A_DIRECTORY: &str = "presenced_";
+/// That directory's name, beside the config.
+const CREDENTIALS: &str = "credentials";
 
 /// The environment of this process, or one that a test makes up.
 pub(super) struct Environment<'e> {
@@ -52,17 +59,19 @@ impl Environment<'_> {
         Some(value.to_string_lossy().into_owned())
     }
 
-    /// Where a credential's file is: a bare name in systemd's credentials directory if it is there, else beside the file
-    /// that names it.
+    /// Where a credential's file is: a bare name in systemd's credentials directory if it is there, else in
+    /// `credentials` beside the file that names it if it is there, else beside that file.
     pub(super) fn find(&self, directory: &Path, written: &str) -> PathBuf {
         let beside = directory.join(written);
-        match (self.var)(CREDENTIALS_DIRECTORY) {
-            Some(credentials) if is_bare(written) => {
-                let provided = Path::new(&credentials).join(written);
-                if provided.exists() { provided } else { beside }
-            }
-            _ => beside,
+        if !is_bare(written) {
+            return beside;
         }
+        let provided =
+            (self.var)(CREDENTIALS_DIRECTORY).map(PathBuf::from).into_iter().flat_map(|provided| {
+                [provided.join(written), provided.join(format!("{OF_A_DIRECTORY}{written}"))]
+            });
+        let kept = directory.join(CREDENTIALS).join(written);
+        provided.chain([kept]).find(|path| path.exists()).unwrap_or(beside)
     }
 
     /// Whether this process is the service: systemd gave it credentials, or a socket to notify.
@@ -96,6 +105,28 @@ mod tests {
         let nothing = of(&|_| None);
         assert_eq!(nothing.find(beside.path(), "a.secret"), beside.path().join("a.secret"));
         assert!(environment.in_unit() && !nothing.in_unit());
+    }
+
+    #[test]
+    fn what_systemd_provides_by_the_directory_is_found_by_the_files_own_names() {
+        let (provided, beside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::write(provided.path().join("presenced_a.secret"), "x").unwrap();
+        std::fs::create_dir(beside.path().join("credentials")).unwrap();
+        for name in ["a.secret", "b.secret"] {
+            std::fs::write(beside.path().join("credentials").join(name), "x").unwrap();
+        }
+        let var = |name: &str| (name == CREDENTIALS_DIRECTORY).then(|| provided.path().into());
+        let (service, command) = (of(&var), of(&|_| None));
+        assert_eq!(service.find(beside.path(), "a.secret"), provided.path().join("presenced_a.secret"));
+        for environment in [&service, &command] {
+            assert_eq!(
+                environment.find(beside.path(), "b.secret"),
+                beside.path().join("credentials/b.secret")
+            );
+            assert_eq!(environment.find(beside.path(), "c.secret"), beside.path().join("c.secret"));
+        }
+        std::fs::write(provided.path().join("a.secret"), "x").unwrap();
+        assert_eq!(service.find(beside.path(), "a.secret"), provided.path().join("a.secret"));
     }
 
     #[test]

@@ -78,37 +78,40 @@ pub(super) struct UserEntry {
     pub(super) priority: Key<i32>,
 }
 
-const MAIN: Schema =
+pub(super) const MAIN: Schema =
     Schema { what: "the config", keys: TOP_KEYS, later: &["group", "schedule"], special: &[] };
-const INCLUDED: Schema = Schema {
+pub(super) const INCLUDED: Schema = Schema {
     what: "an included file",
     keys: &["defaults", "app", "user", "users_from"],
     later: &["group", "schedule"],
     special: &["include", "daemon", "network", "log", "control", "http"],
 };
-const NETWORK: Schema = Schema { what: "[network]", keys: &["proxy", "ca_file"], later: &[], special: &[] };
-const LOG: Schema = Schema { what: "[log]", keys: &["users"], later: &[], special: &[] };
-const DEFAULTS: Schema = Schema {
+pub(super) const NETWORK: Schema =
+    Schema { what: "[network]", keys: &["proxy", "ca_file"], later: &[], special: &[] };
+pub(super) const LOG: Schema = Schema { what: "[log]", keys: &["users"], later: &[], special: &[] };
+pub(super) const DEFAULTS: Schema = Schema {
     what: "[defaults]",
     keys: &["app", "availability", "activity", "expiration"],
     later: &["timezone"],
     special: &[],
 };
-const APP_DEFAULTS: Schema = Schema {
+pub(super) const APP_DEFAULTS: Schema = Schema {
     what: "[defaults.app]",
     keys: &["tenant", "client_id", "cloud", "credential", "secret_expires", "cae", "quota"],
     later: &[],
     special: &[],
 };
-const APP: Schema = Schema {
+pub(super) const APP: Schema = Schema {
     what: "[[app]]",
     keys: &["name", "tenant", "client_id", "cloud", "credential", "secret_expires", "cae", "quota"],
     later: &[],
     special: &[],
 };
-const CLOUD: Schema = Schema { what: "cloud", keys: &["graph", "login"], later: &[], special: &[] };
-const QUOTA: Schema = Schema { what: "quota", keys: &["requests", "per"], later: &[], special: &[] };
-const USER: Schema = Schema {
+pub(super) const CLOUD: Schema =
+    Schema { what: "cloud", keys: &["graph", "login"], later: &[], special: &[] };
+pub(super) const QUOTA: Schema =
+    Schema { what: "quota", keys: &["requests", "per"], later: &[], special: &[] };
+pub(super) const USER: Schema = Schema {
     what: "[[user]]",
     keys: &["id", "name", "aliases", "app", "availability", "activity", "expiration", "priority"],
     later: &[],

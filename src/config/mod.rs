@@ -17,6 +17,7 @@ mod private;
 mod problem;
 mod read;
 pub mod resolve;
+pub mod schema;
 pub mod secret;
 pub mod settings;
 mod source;

@@ -210,6 +210,8 @@ pub struct App {
     pub cae: bool,
     /// What Graph takes from it.
     pub quota: Quota,
+    /// The one user of an app that acts for who signed in. `None`: it acts for itself, or the config has no user of it.
+    pub user: Option<UserId>,
 }
 
 impl App {

@@ -89,7 +89,6 @@ impl From<Source> for Sources {
 }
 
 /// One file.
-#[derive(Debug)]
 pub(super) struct Source {
     path: PathBuf,
     text: String,
@@ -97,6 +96,13 @@ pub(super) struct Source {
     lines: OnceLock<Vec<usize>>,
     /// The text as it is parsed, where it has mistakes that a parser does not get over.
     mended: OnceLock<String>,
+}
+
+/// Without the text: it may hold the password of a proxy, and a secret that was written into it by mistake.
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl Source {

@@ -64,13 +64,13 @@ impl Field {
 /// What the column of the ids is called where `columns` does not say. It is the name in Entra ID's exports.
 const ID_COLUMN: &str = "id";
 
-const USERS_FROM: Schema = Schema {
+pub(super) const USERS_FROM: Schema = Schema {
     what: "[[users_from]]",
     keys: &["file", "columns", "app", "availability", "activity", "expiration", "priority"],
     later: &[],
     special: &["id", "name", "aliases"],
 };
-const COLUMNS: Schema = Schema {
+pub(super) const COLUMNS: Schema = Schema {
     what: "columns",
     keys: &["id", "name", "aliases", "app", "availability", "activity", "expiration", "priority"],
     later: &[],

@@ -187,6 +187,8 @@ pub struct Wanted {
     pub since: String,
     /// Those of this user.
     pub user: Option<String>,
+    /// Those of this app.
+    pub app: Option<String>,
     /// At most so many, the newest.
     pub limit: usize,
 }
@@ -221,8 +223,11 @@ fn records_of(path: &Path, wanted: &Wanted) -> io::Result<Vec<Record>> {
             return Ok(records);
         }
         let Ok(record) = serde_json::from_slice::<Record>(&line) else { continue };
-        let about = wanted.user.is_none() || record.user.is_none() || record.user == wanted.user;
-        if about && record.at >= wanted.since {
+        // What concerns everyone concerns each.
+        let fits = |wanted: &Option<String>, has: &Option<String>| {
+            wanted.is_none() || has.is_none() || has == wanted
+        };
+        if fits(&wanted.user, &record.user) && fits(&wanted.app, &record.app) && record.at >= wanted.since {
             records.push(record);
         }
     }
@@ -249,7 +254,7 @@ mod tests {
     }
 
     fn wanted(since: &str, user: Option<&str>, limit: usize) -> Wanted {
-        Wanted { since: since.to_owned(), user: user.map(str::to_owned), limit }
+        Wanted { since: since.to_owned(), user: user.map(str::to_owned), app: None, limit }
     }
 
     #[test]

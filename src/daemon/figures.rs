@@ -228,7 +228,9 @@ pub(super) mod testing {
             trouble,
             wall: SystemTime::UNIX_EPOCH,
             started: SystemTime::UNIX_EPOCH,
-            accepted: Accepted { settings: Arc::new(loaded.settings), plan: Arc::new(loaded.plan) },
+            accepted: crate::daemon::reload::prepare(loaded, &crate::keeper::Plan::default(), None, false)
+                .unwrap()
+                .next,
             last_reload: None,
             last_taken: None,
             last_sweep: None,

@@ -12,7 +12,7 @@ use jiff::civil::Date;
 use self::lane::Lane;
 use super::graph::GraphClient;
 use super::network::NetworkError;
-use super::token::{AccessToken, Claims, Fingerprint, TokenSource};
+use super::token::{AccessToken, Claims, Fingerprint, TokenSource, Unwritten};
 use crate::config::settings::{App, Network, Settings};
 use crate::keeper::id::{Generation, LaneIx, LaneKey};
 use crate::keeper::{LaneHead, Quota, TokenAnswer};
@@ -29,7 +29,8 @@ pub struct Way {
 pub type Ways = BTreeMap<LaneKey, Way>;
 
 /// The ways that `settings` need and `previous` did not have: those of apps that are new or of which more than the
-/// name, the quota or the end of the secret changed, and all of them when `[network]` did.
+/// name, the quota or the end of the secret changed, and all of them when `[network]` did. Whether what is in the CA file
+/// has changed is the caller's to know.
 ///
 /// # Errors
 /// When `[network]` cannot be done.
@@ -42,6 +43,7 @@ pub fn new_ways(settings: &Settings, previous: Option<&Settings>) -> Result<Ways
                     && old.cloud == app.cloud
                     && old.credential == app.credential
                     && old.cae == app.cae
+                    && old.user == app.user
             })
         })
     };
@@ -184,6 +186,26 @@ impl Lanes {
         }
     }
 
+    /// The next refresh token of a lane, where it is not on disk.
+    pub(super) fn unwritten(&self, place: LaneIx) -> Option<Unwritten> {
+        self.lane(place)?.unwritten.clone()
+    }
+
+    /// All of them, each with its lane and where it belongs.
+    pub(super) fn all_unwritten(&self) -> Vec<(LaneIx, Arc<TokenSource>, Unwritten)> {
+        let open = (0..).map(LaneIx).zip(&self.open);
+        open.filter_map(|(place, lane)| {
+            let lane = lane.as_ref()?;
+            Some((place, Arc::clone(&lane.way.as_ref()?.tokens), lane.unwritten.clone()?))
+        })
+        .collect()
+    }
+
+    /// Takes what is not on disk after a fetch. Whether there was anything of the kind before.
+    pub(super) fn remember(&mut self, place: LaneIx, unwritten: Option<Unwritten>) -> bool {
+        self.lane_mut(place).is_some_and(|lane| lane.remember(unwritten))
+    }
+
     /// The sources of all lanes that have fetched once.
     pub(super) fn sources(&self) -> Vec<(LaneIx, Arc<TokenSource>)> {
         let open = (0..).map(LaneIx).zip(&self.open);
@@ -207,20 +229,21 @@ impl Lanes {
         lane.is_some_and(|lane| lane.looked_at(now))
     }
 
-    /// The end that the config tells of a lane's secret, if the secret is another by now and the end is not. Told once.
+    /// The end that the config tells of a lane's secret, if the secret is another by now and the end is not. Told once, at
+    /// the second token by that secret.
     pub(super) fn outdated(&mut self, place: LaneIx) -> Option<Date> {
         self.lane_mut(place)?.outdated()
     }
 
     /// The lanes that are open, with what their tokens are fetched with.
-    pub(super) fn fetching(&self) -> Vec<(LaneKey, App, Arc<TokenSource>)> {
-        let lanes = self.open.iter().flatten();
-        lanes
-            .filter_map(|lane| {
-                let way = lane.way.as_ref()?;
-                Some((lane.key.clone(), way.app.clone(), Arc::clone(&way.tokens)))
-            })
-            .collect()
+    pub(super) fn fetching(&self) -> Vec<(LaneIx, LaneKey, App, Arc<TokenSource>)> {
+        let open = (0..).map(LaneIx).zip(&self.open);
+        open.filter_map(|(place, lane)| {
+            let lane = lane.as_ref()?;
+            let way = lane.way.as_ref()?;
+            Some((place, lane.key.clone(), way.app.clone(), Arc::clone(&way.tokens)))
+        })
+        .collect()
     }
 
     fn lane(&self, place: LaneIx) -> Option<&Lane> {

@@ -28,5 +28,7 @@ pub mod start;
 pub mod state_dir;
 pub mod story;
 pub mod systemd;
+#[cfg(test)]
+mod tests;
 pub mod token;
 pub mod wall;

@@ -20,6 +20,7 @@ use std::time::Duration;
 use reqwest::{Certificate, NoProxy, redirect, retry};
 use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject as _;
+use sha2::{Digest, Sha256};
 use url::{Host, Url};
 
 pub(super) use self::cause::Cause;
@@ -71,6 +72,21 @@ pub enum NetworkError {
         "TLS cannot be set up; install the system's CA certificates (package ca-certificates) or set [network] ca_file"
     )]
     Tls(#[source] reqwest::Error),
+}
+
+/// Tells two states of the CA file apart, and nothing else about it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Authorities(Option<[u8; 32]>);
+
+impl Authorities {
+    /// As the file that `[network]` names stands now.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is longer than 1 MiB.
+    pub(super) fn read(network: &Network) -> Result<Self, NetworkError> {
+        let pem = network.ca_file.as_deref().map(read_ca_file).transpose()?;
+        Ok(Self(pem.map(|pem| Sha256::digest(pem).into())))
+    }
 }
 
 /// The way to one host. Makes clients, and explains why they fail.
@@ -230,14 +246,8 @@ fn http_proxy(from: &'static str, url: Url) -> Result<Url, NetworkError> {
 
 /// The certificates in a PEM file, each of them fit to be trusted.
 fn read_authorities(path: &Path) -> Result<Vec<Certificate>, NetworkError> {
-    let unreadable = |source| NetworkError::CaFile { path: path.to_owned(), source };
     let no_certificates = |wrong| NetworkError::NoCertificates { path: path.to_owned(), wrong };
-    let mut pem = Vec::new();
-    let file = std::fs::File::open(path).map_err(unreadable)?;
-    file.take(MAX_CA_FILE + 1).read_to_end(&mut pem).map_err(unreadable)?;
-    if pem.len() as u64 > MAX_CA_FILE {
-        return Err(no_certificates(format!("longer than {MAX_CA_FILE} bytes")));
-    }
+    let pem = read_ca_file(path)?;
     let mut authorities = Vec::new();
     let mut store = RootCertStore::empty();
     for (at, der) in rustls_pki_types::CertificateDer::pem_slice_iter(&pem).enumerate() {
@@ -249,4 +259,16 @@ fn read_authorities(path: &Path) -> Result<Vec<Certificate>, NetworkError> {
         return Err(no_certificates("no certificate in it".to_owned()));
     }
     Ok(authorities)
+}
+
+fn read_ca_file(path: &Path) -> Result<Vec<u8>, NetworkError> {
+    let unreadable = |source| NetworkError::CaFile { path: path.to_owned(), source };
+    let mut pem = Vec::new();
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    file.take(MAX_CA_FILE + 1).read_to_end(&mut pem).map_err(unreadable)?;
+    if pem.len() as u64 > MAX_CA_FILE {
+        let wrong = format!("longer than {MAX_CA_FILE} bytes");
+        return Err(NetworkError::NoCertificates { path: path.to_owned(), wrong });
+    }
+    Ok(pem)
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::lanes::{Ways, new_ways};
 use super::logging::People;
+use super::network::{Authorities, NetworkError};
 use super::outlook::Outlook;
 use super::token;
 use crate::config::settings::{App, Credential, Settings, is_loopback};
@@ -22,6 +23,8 @@ pub struct Accepted {
     pub settings: Arc<Settings>,
     /// The plan that the keeper follows: the file's, and removals that wait.
     pub plan: Arc<Plan>,
+    /// What was in the file of certificate authorities.
+    pub authorities: Authorities,
 }
 
 /// Where the config is read.
@@ -105,7 +108,7 @@ impl ConfigFile {
             return Err(Refused::because(what));
         }
         self.admit(&loaded.settings)?;
-        prepare(loaded, &in_force.plan, Some(&in_force.settings), accept_shrink)
+        prepare(loaded, &in_force.plan, Some(in_force), accept_shrink)
     }
 
     /// Checks what a good config must hold to beyond itself.
@@ -143,14 +146,14 @@ pub fn stays_here(app: &App) -> bool {
     host_stays && is_loopback(&app.cloud.graph) && is_loopback(&app.cloud.login)
 }
 
-/// Compares a config with the plan that it replaces; `previous` are the settings whose ways are at hand.
+/// Compares a config with the plan that it replaces; `previous` is what the ways at hand were made for.
 ///
 /// # Errors
 /// When `[network]` cannot be done.
 pub fn prepare(
     loaded: Loaded,
     old: &Plan,
-    previous: Option<&Settings>,
+    previous: Option<&Accepted>,
     accept_shrink: bool,
 ) -> Result<Prepared, Refused> {
     /// Plans up to this size are checked against the diff's law in debug builds.
@@ -158,14 +161,19 @@ pub fn prepare(
     let warnings = (!loaded.warnings.is_empty())
         .then(|| (loaded.warnings.warnings(), loaded.warnings.first_line()))
         .filter(|(count, _)| *count > 0);
-    let ways = new_ways(&loaded.settings, previous).map_err(|error| Refused::because(error.to_string()))?;
+    let refused = |error: NetworkError| Refused::because(error.to_string());
+    // Read before the ways are made: if the file changes in between, the next reload makes them once more.
+    let authorities = Authorities::read(&loaded.settings.network).map_err(refused)?;
+    // An authority may be replaced in its file, and the config not touched.
+    let previous = previous.filter(|previous| previous.authorities == authorities);
+    let ways = new_ways(&loaded.settings, previous.map(|previous| &*previous.settings)).map_err(refused)?;
     let max_removed = if accept_shrink { 100 } else { loaded.settings.daemon.max_removed };
     let (plan, held) = loaded.plan.hold_removals(old, max_removed);
     let diff = diff(old, &plan);
     debug_assert!(plan.len() > SMALL || diff.apply(old) == plan, "apply(old, diff(old, new)) == new");
     let outlook = Outlook::of(old, &plan, &diff);
     let changes = changes(old, &diff, &loaded.settings);
-    let next = Accepted { settings: Arc::new(loaded.settings), plan: Arc::new(plan) };
+    let next = Accepted { settings: Arc::new(loaded.settings), plan: Arc::new(plan), authorities };
     Ok(Prepared { next, diff, held, ways, sources: loaded.sources, warnings, outlook, changes })
 }
 

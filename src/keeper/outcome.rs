@@ -101,6 +101,6 @@ pub enum TokenFailure {
     /// No answer, 429, 5xx or `temporarily_unavailable`: it may pass by itself.
     Unreachable,
     /// The authority says no (`invalid_client` and its like), or the credential cannot be read: someone has to mend
-    /// it, and until then it is tried slowly.
+    /// it, and until then it is tried ever less often, up to 15 minutes apart.
     Rejected,
 }

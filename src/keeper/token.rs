@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use super::id::{Generation, Slot};
-use super::outcome::TokenAnswer;
+use super::outcome::{TokenAnswer, TokenFailure};
 use super::time::MonoTime;
 
 /// The first wait after a token request that failed.
 const RETRY_FIRST: Duration = Duration::from_secs(2);
-/// The longest, whatever failed; a server's own `Retry-After` may ask for up to five times as much.
+/// The longest, where it may pass by itself; a server's own `Retry-After` may ask for up to five times as much.
 const RETRY_LONGEST: Duration = Duration::from_secs(120);
+/// The longest where someone has to mend something. Asking does not mend it, and a new credential is tried at once.
+const REJECTED_LONGEST: Duration = Duration::from_secs(900);
 /// A token is not used when it ends within this time: it may end on its way. Nor is it replaced sooner, however short
 /// its life or early the server's wish: that would only hammer the authority.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -27,8 +29,10 @@ pub(super) struct Token {
     /// Of the last fetch that was begun.
     generation: Generation,
     asked_at: Option<MonoTime>,
-    /// Fetches that failed in a row.
+    /// Fetches that failed in a row with this credential.
     failures: u32,
+    /// The last fetch failed, with this credential or another.
+    failing: bool,
     /// No fetch before then.
     not_before: MonoTime,
     /// Doubts in a row, and the last.
@@ -103,8 +107,9 @@ impl Token {
         let asked_at = self.asked_at.take().unwrap_or(now);
         match answer {
             TokenAnswer::Granted { lifetime, refresh_in } => {
-                let news = self.failures > 0 || self.held.is_none();
+                let news = self.failing || self.held.is_none();
                 self.failures = 0;
+                self.failing = false;
                 self.not_before = now;
                 self.held = Some(Held {
                     generation: self.generation,
@@ -117,10 +122,15 @@ impl Token {
                 });
                 Fetched::Token { lifetime, news }
             }
-            TokenAnswer::Failed { retry_after, .. } => {
-                let wait =
-                    doubling(self.failures).max(retry_after.unwrap_or_default().min(RETRY_LONGEST * 5));
+            TokenAnswer::Failed { failure, retry_after } => {
+                let longest = match failure {
+                    TokenFailure::Unreachable => RETRY_LONGEST,
+                    TokenFailure::Rejected => REJECTED_LONGEST,
+                };
+                let wait = doubling(self.failures, longest)
+                    .max(retry_after.unwrap_or_default().min(RETRY_LONGEST * 5));
                 self.failures += 1;
+                self.failing = true;
                 self.not_before = now + wait;
                 Fetched::Nothing { attempt: self.failures, next_try: wait }
             }
@@ -164,7 +174,7 @@ impl Token {
         }
         // The first doubt is followed at once; one that comes soon again waits, longer each time.
         if self.doubts > 0 {
-            self.not_before = self.not_before.max(held.asked_at + doubling(self.doubts - 1));
+            self.not_before = self.not_before.max(held.asked_at + doubling(self.doubts - 1, RETRY_LONGEST));
         }
         self.doubts += 1;
         self.doubted_at = now;
@@ -201,9 +211,9 @@ pub(super) enum Fetched {
     },
 }
 
-/// 2 s, doubling to 2 min.
-fn doubling(before: u32) -> Duration {
-    RETRY_FIRST.saturating_mul(1 << before.min(6)).min(RETRY_LONGEST)
+/// 2 s, doubling to the longest.
+fn doubling(before: u32, longest: Duration) -> Duration {
+    RETRY_FIRST.saturating_mul(1 << before.min(16)).min(longest)
 }
 
 #[cfg(test)]
@@ -214,6 +224,8 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3_600);
     const GRANTED: TokenAnswer = TokenAnswer::Granted { lifetime: HOUR, refresh_in: None };
     const FAILED: TokenAnswer = TokenAnswer::Failed { failure: TokenFailure::Unreachable, retry_after: None };
+
+    const REJECTED: TokenAnswer = TokenAnswer::Failed { failure: TokenFailure::Rejected, retry_after: None };
 
     const SLOT: Slot = Slot(0);
 
@@ -239,20 +251,50 @@ mod tests {
         assert_eq!(token.usable(at(3_595)), None);
     }
 
-    #[test]
-    fn failures_wait_longer_each_time_up_to_two_minutes() {
-        let mut token = Token::default();
+    /// The waits after so many failures of a kind, and when they are over.
+    fn waits(token: &mut Token, answer: TokenAnswer, times: usize) -> (Vec<u64>, MonoTime) {
         let mut now = at(0);
         let mut waits = Vec::new();
-        for _ in 0..9 {
+        for _ in 0..times {
             token.fetch(now);
-            token.answered(FAILED, now);
+            token.answered(answer, now);
             waits.push(token.fetch_at().since(now).as_secs());
             now = token.fetch_at();
         }
-        assert_eq!(waits, [2, 4, 8, 16, 32, 64, 120, 120, 120]);
-        token.credential_changed(now);
-        assert_eq!(token.fetch_at(), now, "a new credential is worth a try at once");
+        (waits, now)
+    }
+
+    #[test]
+    fn what_may_pass_is_tried_every_two_minutes_and_what_someone_has_to_mend_every_fifteen() {
+        for (answer, expected) in [
+            (FAILED, [2, 4, 8, 16, 32, 64, 120, 120, 120, 120, 120]),
+            (REJECTED, [2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]),
+        ] {
+            let mut token = Token::default();
+            let (waits, now) = waits(&mut token, answer, expected.len());
+            assert_eq!(waits, expected);
+            token.credential_changed(now);
+            assert_eq!(token.fetch_at(), now, "a new credential is worth a try at once");
+        }
+        let mut token = Token::default();
+        let (_, now) = waits(&mut token, REJECTED, 11);
+        token.fetch(now);
+        token.answered(FAILED, now);
+        assert_eq!(token.fetch_at().since(now).as_secs(), 120, "nobody says no any more");
+    }
+
+    #[test]
+    fn a_token_after_a_failure_is_news_also_by_another_credential() {
+        let mut token = with_token(at(0));
+        let is_news = |token: &mut Token, answer| {
+            token.fetch(at(1_800));
+            matches!(token.answered(answer, at(1_800)), Fetched::Token { news: true, .. })
+        };
+        assert!(!is_news(&mut token, GRANTED), "the token before was good");
+        assert!(!is_news(&mut token, REJECTED));
+        token.credential_changed(at(1_800));
+        assert!(is_news(&mut token, GRANTED));
+        assert!(!is_news(&mut token, GRANTED), "told once");
     }
 
     #[test]

@@ -288,7 +288,8 @@ impl Verdict {
         if !permissions.iter().all(|permission| app.scopes.contains(permission)) {
             return Err(TokenProblem::no_consent(consent.client));
         }
-        let subject = Subject::User(consent.user, permissions.clone());
+        let unasked = app.granted_scopes.iter().filter(|granted| !permissions.contains(granted));
+        let subject = Subject::User(consent.user, permissions.iter().chain(unasked).cloned().collect());
         Ok(Self { open_id: scope.open_id, ..Self::new(subject, &scope.resource, app) })
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::keys::{Keys, unix};
 use crate::sandbox::{Sandbox, http};
+use crate::secrecy;
 use crate::site::{TENANT, client_id, id};
 
 const CLIENT_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -104,6 +105,7 @@ impl Desk {
 async fn read(response: reqwest::Response) -> (u16, Value) {
     let status = response.status().as_u16();
     let body = response.bytes().await.unwrap();
+    secrecy::seen(&[b"\r\n\r\n", body.as_ref()].concat());
     (status, if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() })
 }
 
@@ -335,6 +337,7 @@ async fn a_claims_challenge_wants_a_token_with_its_claims() {
 async fn no_secret_and_no_token_comes_back_out_of_the_door() {
     const CANARY: &str = "c4nary-c4nary-c4nary";
     let desk = Desk::open().await;
+    secrecy::keep(CANARY);
     let app = json!({"secrets": [{"secret": CANARY}], "public_client": true});
     let tenants = json!({TENANT: {"apps": {client_id(0): app}}});
     let arc = json!({"file": "/x.key", "content": CANARY});

@@ -74,7 +74,8 @@ async fn a_thousand_users_are_held_for_twenty_minutes_by_valid_requests_and_few_
 /// Whether a line is one of those that a plan of a thousand and twenty minutes of quiet give reason for.
 fn is_news(line: &str) -> bool {
     let line: Value = serde_json::from_str(line).unwrap();
-    let names = ["started", "config_warnings", "token_granted", "summary", "stopping", "stopped"];
+    let names =
+        ["started", "listening", "config_warnings", "token_granted", "summary", "stopping", "stopped"];
     names.iter().any(|name| line["event"] == *name)
 }
 

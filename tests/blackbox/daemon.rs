@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::patience::PATIENCE;
+use crate::secrecy;
 
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_presenced");
@@ -45,7 +46,7 @@ pub fn presenced() -> Command {
     command
 }
 
-/// A daemon that runs; it is killed when this is dropped.
+/// A daemon that runs; it is killed when this is dropped, and its log is searched for secrets.
 pub struct Daemon {
     child: Child,
     stderr: watch::Receiver<Written>,
@@ -149,6 +150,12 @@ impl Daemon {
     /// Whether it has ended already.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        secrecy::search("the log of a daemon", &self.log());
     }
 }
 

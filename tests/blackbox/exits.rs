@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use serde_json::Value;
+use tokio::process::Command;
 
 use crate::daemon::presenced;
 use crate::sandbox::Sandbox;
+use crate::secrecy;
 use crate::site::{Site, available};
 
 /// How a command ended, and what it said.
@@ -17,9 +19,20 @@ pub struct Outcome {
 
 /// Runs a command that ends by itself.
 pub async fn presenced_says(args: &[&str]) -> Outcome {
-    let output = tokio::time::timeout(crate::patience::PATIENCE, presenced().args(args).output());
+    let mut command = presenced();
+    command.args(args);
+    heard(command).await
+}
+
+/// The same with a command that is made already.
+pub async fn heard(mut command: Command) -> Outcome {
+    let output = tokio::time::timeout(crate::patience::PATIENCE, command.output());
     let output = output.await.expect("it ends by itself").unwrap();
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let text = |bytes: Vec<u8>| {
+        let text = String::from_utf8(bytes).unwrap();
+        secrecy::search(&format!("what {command:?} says"), &text);
+        text
+    };
     Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::meddler::{Meddler, Mode, answer};
 use crate::sandbox::Sandbox;
+use crate::secrecy::{TRACE, ends_silent};
 use crate::site::{Site, available};
 
 const SPEED: [&str; 2] = ["--speed", "20"];
@@ -16,10 +17,10 @@ const BOUND: u64 = 2 * USERS as u64 * 3 / 2 + 10;
 
 /// Everything is answered like this for a minute, and then as ever.
 async fn survives(fault: &str, mode: Mode) {
-    let sandbox = Sandbox::start(&SPEED).await;
+    let sandbox = Sandbox::watched(&SPEED).await;
     let door = Meddler::before(&sandbox.url).await;
     let site = Site::at(&door.url, &sandbox.url, (0..USERS).map(available));
-    let mut daemon = site.run_with(&SPEED);
+    let mut daemon = site.run_with(&[SPEED, TRACE].concat());
     sandbox.until_sets(USERS.into()).await;
 
     // The renewals are due soon: most of them meet the fault.
@@ -39,6 +40,7 @@ async fn survives(fault: &str, mode: Mode) {
     assert_eq!(daemon.events("parked").len(), 0, "{fault}: {}", daemon.log());
     assert_eq!(daemon.events("bug").len(), 0, "{fault}: {}", daemon.log());
     assert!(!daemon.has_ended(), "{fault}");
+    ends_silent(daemon, &site, &[]).await;
 }
 
 macro_rules! faults {

@@ -1,4 +1,5 @@
-//! An RSA key and its certificate, and assertions that are signed with it.
+//! An RSA key and its certificate, and assertions that are signed with it. Key and assertions are searched for wherever they
+//! must not be.
 
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -11,6 +12,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::secrecy;
+
 /// A key, and the texts that are registered of it.
 pub struct Keys {
     /// The public key.
@@ -18,6 +21,7 @@ pub struct Keys {
     /// A certificate of it that is valid for very long.
     pub certificate: String,
     thumbprint: String,
+    private: String,
     signs: EncodingKey,
 }
 
@@ -31,8 +35,14 @@ impl Keys {
             signs: EncodingKey::from_rsa_pem(pair.serialize_pem().as_bytes()).unwrap(),
             thumbprint: BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(certificate.der())),
             certificate: certificate.pem(),
+            private: pair.serialize_pem(),
             public: pair.public_key_pem(),
         }
+    }
+
+    /// The certificate with its key, as an app has it.
+    pub fn with_key(&self) -> String {
+        format!("{}{}", self.certificate, self.private)
     }
 
     /// One for all tests that need but one.
@@ -64,7 +74,9 @@ impl Keys {
 
     fn sign(&self, header: &Header, mut claims: Value, changed: &Value) -> String {
         claims.as_object_mut().unwrap().extend(changed.as_object().unwrap().clone());
-        encode(header, &claims, &self.signs).unwrap()
+        let assertion = encode(header, &claims, &self.signs).unwrap();
+        secrecy::secrets_of(&self.private).chain([&*assertion]).for_each(secrecy::keep);
+        assertion
     }
 }
 

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::exits::presenced_says;
+use crate::keys::Keys;
 use crate::site::id;
 
 const TENANTS: usize = 12;
@@ -31,7 +32,8 @@ fn files(directory: &str) -> BTreeMap<String, String> {
 fn set_up() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let token = dir.path().join("token");
-    fs::write(&token, "eyJh.eyJh.c2ln\n").unwrap();
+    let text = Keys::shared().federated("https://oidc.example", "system:serviceaccount:a:b", &json!({}));
+    fs::write(&token, text).unwrap();
     let main = fs::read_to_string(documented().join("config.toml")).unwrap();
     let documented_token = "/var/run/secrets/azure/tokens/azure-identity-token";
     assert!(main.contains(documented_token));

@@ -1,4 +1,5 @@
-//! A door before the sandbox that lets requests through, or answers them itself as no service should.
+//! A door before the sandbox that lets requests through, or answers them itself as no service should. What is secret in
+//! what passes is searched for from then on.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+use crate::secrecy;
 
 /// What becomes of a request.
 #[derive(Clone, Debug)]
@@ -90,6 +93,7 @@ async fn connection(
     let mut client = BufReader::new(stream);
     let mut behind = BufReader::new(TcpStream::connect(service).await.unwrap());
     while let Some(request) = message(&mut client).await {
+        secrecy::seen(&request);
         let mode = mode.borrow().clone();
         if !matches!(mode, Mode::Pass) {
             meddled.fetch_add(1, Ordering::Relaxed);
@@ -100,6 +104,7 @@ async fn connection(
                     return;
                 }
                 let Some(answer) = message(&mut behind).await else { return };
+                secrecy::seen(&answer);
                 if matches!(mode, Mode::Lose) {
                     return;
                 }

@@ -87,7 +87,10 @@ async fn counts_are_those_of_the_service() {
     };
     assert!(requests("set", "granted") <= after["sets"].as_f64().unwrap(), "{after:#}");
     assert!(requests("clear", "granted") == 3.0 && requests("set", "refused") >= 1.0);
-    assert_eq!(requests("set", "throttled") + requests("set", "lost") + requests("set", "token_rejected"), 0.0);
+    assert_eq!(
+        requests("set", "throttled") + requests("set", "lost") + requests("set", "token_rejected"),
+        0.0
+    );
     let sessions = |state: &str| scrape.app("presenced_sessions", &format!("state=\"{state}\""));
     assert_eq!(sessions("held") + sessions("late") + sessions("pending"), 7.0);
     assert_eq!((sessions("parked"), sessions("lapsed"), sessions("unfunded")), (1.0, 0.0, 0.0));
@@ -101,7 +104,10 @@ async fn counts_are_those_of_the_service() {
         scrape.app("presenced_renewal_lateness_seconds_count", ""),
         scrape.app("presenced_renewal_lateness_seconds_sum", ""),
     );
-    assert!(late >= scrape.app("presenced_renewals_total", "") && late_sum / late < 75.0, "{late_sum} for {late}");
+    assert!(
+        late >= scrape.app("presenced_renewals_total", "") && late_sum / late < 75.0,
+        "{late_sum} for {late}"
+    );
     assert_eq!(scrape.app("presenced_token_requests_total", "outcome=\"granted\""), 1.0);
     assert!(scrape.app("presenced_session_seconds_total", "state=\"held\"") > 7.0 * 150.0);
     assert_eq!(scrape.app("presenced_app_up", ""), 1.0);

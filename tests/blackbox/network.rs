@@ -1,5 +1,6 @@
 //! A company's network: behind a proxy, and with an authority of its own.
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::daemon::Daemon;
@@ -50,6 +51,30 @@ async fn without_the_authority_it_names_the_unknown_issuer_and_the_setting() {
     }
     assert_eq!(line["app"], "contoso");
     assert_eq!(sandbox.report().await["tokens"]["requests"], 0, "no secret went there");
+}
+
+#[tokio::test]
+async fn an_authority_that_is_replaced_in_its_file_is_taken_by_a_reload() {
+    let (sandbox, network, mut site) = behind().await;
+    let other = CompanyNetwork::before(&sandbox.url).await;
+    other.write_ca(&site.path("corp-root.pem"));
+    site.config.network = format!("proxy = \"{}\"\nca_file = \"corp-root.pem\"", network.proxy);
+    site.write();
+    let mut daemon = site.run();
+    let (text, line) = failure(&mut daemon).await;
+    assert!(text.contains("[network] ca_file"), "{line:#}");
+
+    // The config stays as it is.
+    network.write_ca(&site.path("corp-root.pem"));
+    daemon.signal(Signal::HUP);
+    daemon.event("token_granted").await;
+    daemon.event("reload_unchanged").await;
+    sandbox.until_sets(5).await;
+
+    // The same once more changes nothing.
+    daemon.signal(Signal::HUP);
+    daemon.event("reload_unchanged").await;
+    assert_eq!(daemon.events("credential_changed").len(), 1, "{}", daemon.log());
 }
 
 #[tokio::test]

@@ -11,14 +11,20 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::daemon::{Written, listen, presenced};
+use crate::meddler::Meddler;
 use crate::patience::{PATIENCE, until_within};
+use crate::secrecy;
 use crate::site::id;
 
-/// The service; it is killed when this is dropped.
+/// The service; it is killed when this is dropped, and what it has said is searched for secrets.
 pub struct Sandbox {
-    /// Its root.
+    /// Its root, for clients.
     pub url: String,
+    /// Its root, for its own door.
+    own: String,
     http: Client,
+    said: [watch::Receiver<Written>; 2],
+    _meddler: Option<Meddler>,
     _child: Child,
     _listening: JoinSet<()>,
 }
@@ -27,17 +33,29 @@ impl Sandbox {
     /// Starts one on a free port, with more arguments.
     pub async fn start(args: &[&str]) -> Self {
         let mut command = presenced();
-        command.args(["sandbox", "--listen", "127.0.0.1:0"]).args(args).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        command.args(["sandbox", "--listen", "127.0.0.1:0"]).args(args);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (to, mut stdout) = watch::channel(Written::default());
         let mut listening = JoinSet::new();
         listening.spawn(listen(child.stdout.take().unwrap(), to));
+        let (to, stderr) = watch::channel(Written::default());
+        listening.spawn(listen(child.stderr.take().unwrap(), to));
         let address = |written: &Written| {
             written.lines.iter().find_map(|line| line.strip_prefix("listening on ")).map(str::to_owned)
         };
         let told = stdout.wait_for(|written| written.ended || address(written).is_some());
         let url = address(&timeout(PATIENCE, told).await.expect("in time").unwrap()).expect("it listens");
-        Self { url, http: http(), _child: child, _listening: listening }
+        let (own, said) = (url.clone(), [stdout, stderr]);
+        Self { url, own, http: http(), said, _meddler: None, _child: child, _listening: listening }
+    }
+
+    /// The same behind a door that sees what passes: tokens, assertions and codes are searched for by their values.
+    pub async fn watched(args: &[&str]) -> Self {
+        let mut sandbox = Self::start(args).await;
+        let meddler = Meddler::before(&sandbox.url).await;
+        sandbox.url.clone_from(&meddler.url);
+        sandbox._meddler = Some(meddler);
+        sandbox
     }
 
     /// The account that the service keeps of its clients.
@@ -122,16 +140,26 @@ impl Sandbox {
     /// # Panics
     /// When it refuses.
     pub async fn door(&self, method: Method, path: &str, body: Option<Value>) -> Value {
-        let url = format!("{}/sandbox/{path}", self.url);
+        let url = format!("{}/sandbox/{path}", self.own);
         let mut request = self.http.request(method, url);
         if let Some(body) = body {
             request = request.body(body.to_string());
         }
         let response = request.send().await.unwrap();
         let status = response.status();
-        let body: Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+        let text = String::from_utf8(response.bytes().await.unwrap().into()).unwrap();
+        secrecy::search(&format!("what the sandbox says of its {path}"), &text);
+        let body: Value = serde_json::from_str(&text).unwrap();
         assert!(status.is_success(), "{path}: {body}");
         body
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        for said in &self.said {
+            secrecy::search("what the sandbox says", &said.borrow().lines.join("\n"));
+        }
     }
 }
 

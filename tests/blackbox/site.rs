@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use crate::daemon::{Daemon, presenced};
 use crate::patience::PATIENCE;
 use crate::sandbox::Sandbox;
+use crate::secrecy;
 
 /// The client secret in the file, unless a test writes another.
 pub const SECRET: &str = "right-secret~of~the~app";
@@ -74,10 +75,7 @@ pub struct Config {
 impl Config {
     fn text(&self) -> String {
         let Self { top, daemon, control, network, cloud, app, apps, users } = self;
-        let mut text = format!(
-            "{top}\n[daemon]\nstate_dir = \"state\"\n{daemon}\n[control]\nsocket = \"control.sock\"\n{control}\n\
-             [network]\n{network}\n"
-        );
+        let mut text = format!("{top}\n[daemon]\nstate_dir = \"state\"\n{daemon}\n[network]\n{network}\n");
         for (n, name) in apps.iter().enumerate() {
             let client_id = client_id(n);
             let _ = write!(
@@ -92,11 +90,13 @@ impl Config {
         for User { n, says } in users {
             let _ = write!(text, "[[user]]\nid = \"{}\"\nname = \"user {n}\"\n{says}\n", id(*n));
         }
+        let _ = write!(text, "[control]\nsocket = \"control.sock\"\n{control}\n");
         text
     }
 }
 
-/// The directory and the config in it. What a test changes in `config` counts from the next [`Site::write`] on.
+/// The directory and the config in it. What a test changes in `config` counts from the next [`Site::write`] on. When it is
+/// dropped, what is kept in its state directory is searched for secrets.
 pub struct Site {
     /// What the file is to say.
     pub config: Config,
@@ -137,10 +137,18 @@ impl Site {
 
     /// Puts a secret into an app's file, all at once.
     pub fn secret(&self, app: &str, secret: &str) {
-        let next = self.path("secret.next");
-        std::fs::write(&next, format!("{secret}\n")).unwrap();
+        self.credential(&format!("{app}.secret"), &format!("{secret}\n"));
+    }
+
+    /// Puts a credential into a file of this name, all at once. What it holds is searched for from now on.
+    pub fn credential(&self, name: &str, text: &str) {
+        for secret in secrecy::secrets_of(text) {
+            secrecy::keep(secret);
+        }
+        let next = self.path("credential.next");
+        std::fs::write(&next, text).unwrap();
         std::fs::set_permissions(&next, std::fs::Permissions::from_mode(0o600)).unwrap();
-        std::fs::rename(next, self.path(&format!("{app}.secret"))).unwrap();
+        std::fs::rename(next, self.path(name)).unwrap();
     }
 
     /// The config file.
@@ -183,5 +191,11 @@ impl Site {
     /// Starts the daemon on it with more arguments.
     pub fn run_with(&self, args: &[&str]) -> Daemon {
         Daemon::start(&self.config_file(), args)
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        secrecy::search_files(&self.state_dir());
     }
 }

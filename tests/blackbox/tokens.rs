@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::sandbox::Sandbox;
+use crate::secrecy::{TRACE, ends_silent};
 use crate::site::{SECRET, Site, available, client_id, in_a_call, user};
 
 fn says(line: &Value, key: &str, what: &str) {
@@ -15,10 +16,10 @@ fn says(line: &Value, key: &str, what: &str) {
 
 #[tokio::test]
 async fn a_wrong_secret_is_named_with_its_remedy_and_a_new_one_is_noticed() {
-    let sandbox = Sandbox::start(&["--secret", SECRET]).await;
+    let sandbox = Sandbox::watched(&["--secret", SECRET]).await;
     let site = Site::new(&sandbox, (0..5).map(available));
     site.secret("contoso", "another-secret-of-before");
-    let mut daemon = site.run();
+    let mut daemon = site.run_with(&TRACE);
 
     let failed = daemon.event("token_failed").await;
     assert_eq!(
@@ -43,14 +44,15 @@ async fn a_wrong_secret_is_named_with_its_remedy_and_a_new_one_is_noticed() {
     assert!(report["tokens"]["requests"].as_u64() <= Some(5), "{report:#}");
     assert_eq!(report["tokens"]["max_in_flight"], 1);
     daemon.event("token_granted").await;
+    ends_silent(daemon, &site, &[]).await;
 }
 
 #[tokio::test]
 async fn a_changed_secret_is_tried_at_once_though_the_next_try_is_far() {
-    let sandbox = Sandbox::start(&[]).await;
+    let sandbox = Sandbox::watched(&[]).await;
     sandbox.faults(json!({"token": {"status": 503, "retry_after": "300"}})).await;
     let site = Site::new(&sandbox, (0..3).map(available));
-    let mut daemon = site.run();
+    let mut daemon = site.run_with(&TRACE);
     assert_eq!(daemon.event("token_failed").await["next_try_s"], 300.0);
     sandbox.heal().await;
 
@@ -61,15 +63,16 @@ async fn a_changed_secret_is_tried_at_once_though_the_next_try_is_far() {
     assert!(replaced.elapsed() < Duration::from_secs(10), "{:?}", replaced.elapsed());
     let report = sandbox.until_sets(3).await;
     assert_eq!(report["tokens"]["requests"], 2, "{report:#}");
+    ends_silent(daemon, &site, &[]).await;
 }
 
 #[tokio::test]
 async fn a_token_endpoint_that_is_down_is_asked_ever_less_often_and_taken_when_it_is_back() {
     let speed = ["--speed", "20"];
-    let sandbox = Sandbox::start(&speed).await;
+    let sandbox = Sandbox::watched(&speed).await;
     sandbox.faults(json!({"token": {"status": 503}})).await;
     let site = Site::new(&sandbox, (0..5).map(available));
-    let mut daemon = site.run_with(&speed);
+    let mut daemon = site.run_with(&[speed, TRACE].concat());
 
     let mut waits = Vec::new();
     for attempt in 1..=5 {
@@ -87,13 +90,14 @@ async fn a_token_endpoint_that_is_down_is_asked_ever_less_often_and_taken_when_i
     let report = sandbox.until_sets(5).await;
     assert_eq!(report["tokens"]["max_in_flight"], 1, "{report:#}");
     assert_eq!(report["tokens"]["granted"], 1);
+    ends_silent(daemon, &site, &[]).await;
 }
 
 #[tokio::test]
 async fn a_revoked_token_costs_one_fetch_and_nobodys_session() {
-    let sandbox = Sandbox::start(&[]).await;
+    let sandbox = Sandbox::watched(&[]).await;
     let mut site = Site::new(&sandbox, (0..30).map(available));
-    let mut daemon = site.run();
+    let mut daemon = site.run_with(&TRACE);
     daemon.all_said("set", 30).await;
 
     sandbox.faults(json!({"revoke_tokens": true})).await;
@@ -108,12 +112,13 @@ async fn a_revoked_token_costs_one_fetch_and_nobodys_session() {
     assert_eq!(report["tokens"]["requests"], 2, "{report:#}");
     assert_eq!(report["lapses"], 0);
     assert!(daemon.events("parked").is_empty(), "{}", daemon.log());
+    ends_silent(daemon, &site, &[]).await;
 }
 
 #[tokio::test]
 async fn an_app_without_a_token_is_no_matter_to_the_other_apps() {
     let speed = ["--speed", "40"];
-    let sandbox = Sandbox::start(&speed).await;
+    let sandbox = Sandbox::watched(&speed).await;
     sandbox.faults(json!({"token": {"status": 503, "app": client_id(0)}})).await;
     let mut site = Site::new(&sandbox, []);
     site.config.apps.push("fabrikam");
@@ -122,7 +127,7 @@ async fn an_app_without_a_token_is_no_matter_to_the_other_apps() {
     site.config.users =
         (0..10).map(|n| of(n, "contoso")).chain((10..20).map(|n| of(n, "fabrikam"))).collect();
     site.write();
-    let mut daemon = site.run_with(&speed);
+    let mut daemon = site.run_with(&[speed, TRACE].concat());
 
     // Two rounds of fabrikam's.
     let report = sandbox.until("two rounds", |report| report["sets"].as_u64() >= Some(20)).await;
@@ -132,4 +137,5 @@ async fn an_app_without_a_token_is_no_matter_to_the_other_apps() {
 
     sandbox.heal().await;
     sandbox.until("all of them", |report| report["sessions"] == 20).await;
+    ends_silent(daemon, &site, &[]).await;
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use presenced::keeper::id::{LaneKey, SessionIx, UserId};
-use presenced::keeper::{Call, Event, MonoTime, Outcome, Plan, Request};
+use presenced::keeper::{Call, Event, MonoTime, Outcome, Over, Plan, Request};
 
 /// What has been seen so far, as far as an invariant needs it.
 #[derive(Default)]
@@ -47,7 +47,14 @@ impl Checks {
         self.restarts.push((now, down));
     }
 
-    pub fn sent(&mut self, key: &LaneKey, request: &Request, plan: &Plan, now: MonoTime) {
+    pub fn sent(
+        &mut self,
+        key: &LaneKey,
+        request: &Request,
+        plan: &Plan,
+        over: Option<&Over>,
+        now: MonoTime,
+    ) {
         self.sent += 1;
         if self.keep_sent {
             self.sent_by_lane.entry(key.clone()).or_default().push((now, *request));
@@ -60,11 +67,17 @@ impl Checks {
         }
         if let Call::Set(_) = request.call {
             let mut plans = self.before.iter().chain([plan]);
+            if let Some(over) = over {
+                assert!(over.wish.is_some(), "a set for a user who is overridden with none: {request:?}");
+            }
             let wanted = |plan: &Plan| {
                 let session = plan.lane(key).and_then(|lane| lane.session(request.user));
                 session.is_some_and(|s| s.wish.is_some() && s.funded)
             };
-            assert!(plans.any(wanted), "a set for a user who is not wanted at {now:?}: {request:?}");
+            assert!(
+                over.is_some() || plans.any(wanted),
+                "a set for a user who is not wanted at {now:?}: {request:?}"
+            );
             self.cleared.remove(&(key.clone(), request.user));
         }
         if let Some(closed) = self.closed.get_mut(key) {

@@ -13,6 +13,7 @@
 mod chance;
 mod checks;
 mod lanes;
+mod overrides;
 mod scale;
 mod seeds;
 mod world;

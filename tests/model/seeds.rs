@@ -170,10 +170,25 @@ impl Seed {
         }
     }
 
+    /// Some overrides begin, some end.
+    fn steer(&mut self) {
+        let lanes: Vec<LanePlan> = self.world.plan.lanes().to_vec();
+        for lane in lanes.iter().filter(|lane| !lane.sessions.is_empty()) {
+            for _ in 0..self.chance.range(1, 5) {
+                let at = self.chance.range(0, lane.sessions.len() as u64);
+                let user = lane.sessions[usize::try_from(at).unwrap()].user;
+                let wish = if self.chance.one_in(3) { None } else { Some(self.session().wish) };
+                let until = self.world.now + Duration::from_secs(self.chance.range(60, 4_000));
+                self.world.override_with(&lane.key, user, wish, until);
+            }
+        }
+    }
+
     /// Something happens.
     fn act(&mut self) {
-        match self.chance.range(0, 8) {
+        match self.chance.range(0, 9) {
             0..=2 => self.reload_twice(),
+            8 => self.steer(),
             3 => {
                 let down = if self.weather == Weather::Storm {
                     self.chance.pick(&[100, 10_000, 400_000])
@@ -246,6 +261,7 @@ impl Seed {
         self.world.reload(all);
         self.world.run_for(Duration::from_secs(3));
         self.world.service.patch_faults(self.world.now, healthy).unwrap();
+        self.steer();
         self.reload_twice();
         let sessions = self.world.plan.len();
         let slack = Duration::from_secs_f64(200.0 + 3.0 * sessions as f64 / self.quota.per_second());
@@ -256,8 +272,12 @@ impl Seed {
                 let tenant = Guid::from_u128(u128::from(lane) + 1);
                 let key = LaneKey { graph: "g".into(), tenant, client: Guid::from_u128(client) };
                 let wanted = self.world.plan.lane(&key).map(|lane| {
-                    let funded = lane.sessions.iter().filter(|s| s.funded);
-                    funded.filter_map(|s| Some((s.user, Some(s.wish?.state)))).collect()
+                    let wanted = |s: &SessionPlan| match self.world.wanted_over(&key, s.user) {
+                        // Without a wish of its own it is not funded; there is room for it in these worlds.
+                        Some(over) => over.filter(|_| s.funded || s.wish.is_none()),
+                        None => s.wish.filter(|_| s.funded),
+                    };
+                    lane.sessions.iter().filter_map(|s| Some((s.user, Some(wanted(s)?.state)))).collect()
                 });
                 let seen = self.world.sessions_at_service(&key, &users);
                 assert_eq!(seen, wanted.unwrap_or_default(), "lane {key:?}");

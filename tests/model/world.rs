@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use presenced::keeper::id::{Generation, Guid, LaneIx, LaneKey, SessionIx, Slot, UserId};
 use presenced::keeper::{
-    Call, Event, Input, Keeper, Loss, MonoTime, OnRemove, Outcome, Output, Plan, PresenceState, Record,
-    Refusal, Request, RestoredLane, TokenAnswer, TokenFailure, diff,
+    Because, Call, Event, Input, Keeper, Loss, MonoTime, OnRemove, Outcome, Output, Over, Plan,
+    PresenceState, Record, Refusal, Request, RestoredLane, TokenAnswer, TokenFailure, diff,
 };
 use presenced::sandbox::authority::ask::TokenAsk;
 use presenced::sandbox::presence::SessionState;
@@ -46,6 +46,8 @@ pub struct World {
     pub service: Service,
     /// The plan in force.
     pub plan: Plan,
+    /// What is wanted instead.
+    pub over: BTreeMap<(LaneKey, UserId), Over>,
     pub checks: Checks,
     pub wire: Wire,
     /// What came out, by hash: the same seed has the same.
@@ -72,6 +74,7 @@ impl World {
             keeper: Keeper::new(),
             service: Service::new(options, START),
             plan: Plan::default(),
+            over: BTreeMap::new(),
             checks: Checks::default(),
             wire,
             trace: DefaultHasher::new(),
@@ -106,6 +109,7 @@ impl World {
             self.input(Input::Wake);
         }
         self.input(Input::Unpark);
+        self.lay_all();
     }
 
     /// `kill -9`, and a start after `down` with `plan` in the file.
@@ -143,6 +147,7 @@ impl World {
             }
         }
         self.input(Input::Restore(restored));
+        self.lay_all();
         let old = Plan::new(old);
         self.checks.reloaded(&old);
         let change = diff(&old, &plan);
@@ -151,6 +156,7 @@ impl World {
         while self.wake <= self.now {
             self.input(Input::Wake);
         }
+        self.lay_all();
     }
 
     /// Lets time pass.
@@ -181,7 +187,11 @@ impl World {
         loop {
             let output = self.keeper.poll_output();
             match output {
-                Output::Sleep { until, .. } => {
+                Output::Sleep { until, because } => {
+                    if because == Because::Plan {
+                        let now = self.now;
+                        self.overrides_now().into_iter().for_each(|input| self.keeper.handle(input, now));
+                    }
                     self.wake = until;
                     return;
                 }
@@ -208,7 +218,8 @@ impl World {
             }
             Output::Send(request) => {
                 let key = &self.lanes[&request.session.lane];
-                self.checks.sent(key, &request, &self.plan, self.now);
+                let over = self.over.get(&(key.clone(), request.user));
+                self.checks.sent(key, &request, &self.plan, over, self.now);
                 let there = self.chance.millis(self.wire.there_ms.0, self.wire.there_ms.1);
                 let token = self.tokens[&(request.session.lane, request.generation)];
                 self.later(there, Happening::Arrives(self.life, request, token));

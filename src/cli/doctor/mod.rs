@@ -43,6 +43,7 @@ pub fn run(config_path: &Path, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
             return Ok(exit::CONFIG.into());
         }
     };
+    write!(std::io::stderr(), "{}", loaded.warnings.render(false))?;
     let apps = match chosen(&loaded, args.app.as_deref()) {
         Ok(apps) => apps,
         Err(what) => {

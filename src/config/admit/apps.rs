@@ -13,8 +13,8 @@ use crate::config::problem::{Code, Problem};
 use crate::config::read::Key;
 use crate::config::settings::{App, Cloud, Credential};
 use crate::config::source::{Place, Placed, Sources};
-use crate::keeper::id::{ClientId, LaneKey, TenantId};
-use crate::keeper::{LaneHead, LanePlan, Quota, SessionPlan};
+use crate::keeper::id::{ClientId, LaneKey, TenantId, UserId};
+use crate::keeper::{LaneHead, LanePlan, Plan, Quota, SessionPlan};
 
 /// All `[[app]]`.
 pub(super) struct Apps {
@@ -87,10 +87,10 @@ impl Apps {
             .map(|(at, _)| *at)
     }
 
-    /// In the order of their keys.
-    pub(super) fn into_settings(self) -> Vec<App> {
-        let mut apps: Vec<App> =
-            self.entries.into_iter().filter_map(|(_, app)| app).map(|app| app.app).collect();
+    /// In the order of their keys, each with its user in the plan where it acts for one.
+    pub(super) fn into_settings(self, plan: &Plan) -> Vec<App> {
+        let apps = self.entries.into_iter().filter_map(|(_, app)| app).map(|app| app.app);
+        let mut apps: Vec<App> = apps.map(|app| App { user: signed_in(&app, plan), ..app }).collect();
         apps.sort_by_cached_key(App::lane);
         apps
     }
@@ -188,6 +188,8 @@ fn one(
         secret_expires: expires.map(|expires| expires.value),
         cae,
         quota: quota?,
+        // Users are admitted after the apps.
+        user: None,
     };
     if let Some(azure) = azure {
         problems.extend(azure.other_authority(&app, entry.at));
@@ -256,6 +258,12 @@ fn without_effect(own: &AppKeys, credential: &Credential, problems: &mut Vec<Pro
             "cae does nothing here: managed identities take no part in continuous access evaluation";
         problems.push(Problem::new(Code::NoEffect, cae.at, message).label("take it out"));
     }
+}
+
+/// The user of an app that acts for who signed in.
+fn signed_in(app: &App, plan: &Plan) -> Option<UserId> {
+    let lane = plan.lane(&app.lane()).filter(|_| matches!(app.credential, Credential::SignedIn(_)))?;
+    lane.sessions.first().map(|session| session.user)
 }
 
 fn has_secret(credential: &Credential) -> bool {

@@ -65,6 +65,19 @@ fn every_way_in_is_settled_with_the_name_of_the_app_put_in() {
 }
 
 #[test]
+fn an_app_knows_its_user_where_it_acts_for_one() {
+    let expected = "fa8bf3dc-eca7-46b7-bad1-db1900000001".parse().unwrap();
+    assert_eq!(settled("credential = { delegated = true }").user, Some(expected));
+    assert_eq!(settled("credential = { secret_file = \"x\" }").user, None, "it acts for itself");
+    let two = config(["credential = { secret_file = \"x\" }", "credential = { delegated = true }"]);
+    let apps = read(&two).unwrap().settings.apps;
+    assert!(
+        apps.len() == 2 && apps.iter().all(|app| app.user.is_none()),
+        "the config has no user of the other"
+    );
+}
+
+#[test]
 fn what_is_inherited_holds_where_it_can() {
     let defaults = format!(
         "[defaults.app]\nsecret_expires = 2027-03-01\ncae = true\ncredential = {{ secret_file = \"{{app}}.secret\" }}\n{}",

@@ -158,7 +158,8 @@ pub(super) async fn resume(
     caller.may_operate()?;
     let Json(ask) = body.map_err(|error| unreadable(&error))?;
     let whom = released(&desk, &caller, &ask).await?;
-    freed(&desk, &caller, Steer::Resume { whom }).await
+    let steer = Steer::Resume { whom, reason: reason(ask.reason.as_deref())? };
+    freed(&desk, &caller, steer).await
 }
 
 /// Whose release a request is about; `None`: everyone's.

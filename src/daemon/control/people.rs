@@ -58,6 +58,12 @@ impl Names {
         app.map_or_else(|| whom.lane.client.to_string(), |app| app.name.to_string())
     }
 
+    /// Whether the config has an app of this name.
+    pub(super) fn know_app(&self, app: &str) -> Result<(), Problem> {
+        let known = self.accepted.settings.apps.iter().any(|known| &*known.name == app);
+        if known { Ok(()) } else { Err(Problem::unknown(format!("the config has no app `{app}`"))) }
+    }
+
     /// The one session that is meant by an object id, or an exact name or alias, compared without case.
     pub(super) fn exactly(&self, word: &str, app: Option<&str>) -> Result<Whom, Problem> {
         let all = self.sessions(&self.users(word), app)?;
@@ -114,10 +120,8 @@ impl Names {
     /// The sessions of these users, in the lanes' order.
     fn sessions(&self, users: &[UserId], app: Option<&str>) -> Result<Vec<Whom>, Problem> {
         let lanes = self.accepted.plan.lanes();
-        if let Some(app) = app
-            && !lanes.iter().any(|lane| &*lane.head.name == app)
-        {
-            return Err(Problem::unknown(format!("the config has no app `{app}`")));
+        if let Some(app) = app {
+            self.know_app(app)?;
         }
         let lanes = lanes.iter().filter(|lane| app.is_none_or(|app| &*lane.head.name == app));
         Ok(lanes

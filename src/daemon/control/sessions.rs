@@ -33,9 +33,7 @@ pub(super) async fn status(
     let (figures, worst) = desk.ask(|to| Command::Worst { limit: WORST, to }).await?;
     let mut status = status::of(&figures);
     if let Some(app) = &app {
-        if !names.settings().apps.iter().any(|known| *known.name == **app) {
-            return Err(Problem::unknown(format!("the config has no app `{app}`")));
-        }
+        names.know_app(app)?;
         status.apps.retain(|of| of.app == *app);
     }
     let worst = worst.iter().map(|looked| status::brief(looked, &names));
@@ -96,13 +94,14 @@ pub(super) async fn history(
 ) -> Result<Json<wire::History>, Problem> {
     caller.reads(None)?;
     let query = Query::of(&uri, &["since", "user", "app"])?;
-    let user = match query.get("user") {
+    let (user, app) = (query.get("user"), query.get("app"));
+    let names = desk.names().await?;
+    if let Some(app) = &app {
+        names.know_app(app)?;
+    }
+    let user = match user {
         None => None,
-        Some(word) => {
-            let names = desk.names().await?;
-            let whom = names.nearly(&word, query.get("app").as_deref())?;
-            whom.first().map(|whom| whom.user.to_string())
-        }
+        Some(word) => names.nearly(&word, app.as_deref())?.first().map(|whom| whom.user.to_string()),
     };
     let now = desk.clock.wall();
     let since = match query.get("since") {
@@ -117,7 +116,7 @@ pub(super) async fn history(
             }
         },
     };
-    let wanted = audit::Wanted { since: wall::text(since), user, limit: RECORDS };
+    let wanted = audit::Wanted { since: wall::text(since), user, app, limit: RECORDS };
     let state = desk.state.clone();
     let read = tokio::task::spawn_blocking(move || audit::read(&state, &wanted)).await;
     let records = read.map_err(|_| Problem::bug())?.map_err(|error| {

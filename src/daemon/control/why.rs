@@ -3,6 +3,8 @@
 //! Sources of the rules: the pages "Manage presence state", `setPresence` and `setUserPreferredPresence` of Microsoft
 //! Graph.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::Uri;
@@ -12,8 +14,9 @@ use super::problem::Problem;
 use super::sessions::{look, look_at};
 use super::{Desk, wire};
 use crate::config::{self, Look};
-use crate::daemon::driver::{Command, Looked, ReadResult};
+use crate::daemon::driver::{Command, Looked, ReadResult, Unread};
 use crate::daemon::graph::Seen;
+use crate::daemon::overrides::Whom;
 use crate::keeper::{Phase, PresenceState};
 
 /// `GET /v1/users/{user}/why`
@@ -27,12 +30,27 @@ pub(super) async fn why(
     let line = line_of(&desk, &looked).await?;
     let mut why = Vec::with_capacity(looked.len());
     for (looked, session) in looked.iter().zip(&user.sessions) {
-        let whom = looked.whom.clone();
-        let read = desk.ask(|to| Command::Read { whom, to }).await?;
+        let read = read(&desk, &looked.whom).await?;
         let now = look_at(&desk, &looked.whom).await?;
         why.push(reasons(&now, session, line.clone(), read));
     }
     Ok(Json(wire::Why { user, why }))
+}
+
+/// One read, as soon as there is room for it, and not for longer than people wait.
+async fn read(desk: &Desk, whom: &Whom) -> Result<ReadResult, Problem> {
+    const TRIES: usize = 20;
+    const PAUSE: Duration = Duration::from_millis(100);
+    let mut tries = 0;
+    loop {
+        let whom = whom.clone();
+        let read = desk.ask(|to| Command::Read { whom, to }).await?;
+        tries += 1;
+        if tries == TRIES || !matches!(read, Err(Unread::NotNow(_))) {
+            return Ok(read);
+        }
+        desk.clock.sleep_real(PAUSE).await;
+    }
 }
 
 /// The line of the config in force that the user is on.
@@ -63,14 +81,14 @@ fn reasons(
         explanation.push(format!(
             "Nothing is held: released by {} at {}{}.",
             release.by,
-            release.since,
+            to_the_second(&release.since),
             because(release.reason.as_deref())
         ));
         advice.push("`presenced resume` takes the release back".to_owned());
     } else if let Some(over) = session.overrides.iter().find(|over| over.holds) {
         explanation.push(format!(
             "Until {} an override of source `{}` wants {}: set by {}{}.",
-            over.ends_at,
+            to_the_second(&over.ends_at),
             over.source,
             over.wanted,
             over.by,
@@ -80,7 +98,7 @@ fn reasons(
     explanation.push(holding(looked, session));
     let (others_see, not_read) = match &read {
         Ok(Seen { availability, activity }) => (Some(format!("{availability}/{activity}")), None),
-        Err(why) => (None, Some(why.clone())),
+        Err(Unread::NotNow(why) | Unread::Failed(why)) => (None, Some(why.clone())),
     };
     if let Ok(seen) = &read {
         let wanted = looked.view.as_ref().and_then(|view| view.wish).map(|wish| wish.state);
@@ -90,6 +108,10 @@ fn reasons(
         advice.extend(what_to_do.map(str::to_owned));
     }
     wire::Reasons { app: session.brief.app.clone(), line, others_see, not_read, explanation, advice }
+}
+
+fn to_the_second(time: &str) -> String {
+    time.split_once('.').map_or_else(|| time.to_owned(), |(whole, _)| format!("{whole}Z"))
 }
 
 fn because(reason: Option<&str>) -> String {

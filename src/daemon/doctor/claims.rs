@@ -20,6 +20,8 @@ const OF_APPS: &str = "Presence.ReadWrite.All";
 const OF_APPS_ID: &str = "83cded22-8297-4ff6-a7fa-e97e9545a259";
 /// What lets a user's app set that user's own.
 const OF_USERS: &str = "Presence.ReadWrite";
+/// What lets it read that user's own; setting alone does not. Source: the page "Get presence".
+const READS_OWN: [&str; 2] = ["Presence.Read", "Presence.Read.All"];
 /// So many of the permissions in a token are named.
 const NAMED: usize = 10;
 
@@ -46,6 +48,12 @@ impl Claims {
     /// Whose presence the token is for, where a user has signed in.
     pub(super) fn user(&self) -> Option<UserId> {
         self.oid.as_deref()?.parse().ok()
+    }
+
+    /// Whether a token in a user's name allows to read that user's presence.
+    pub(super) fn reads_own(&self) -> bool {
+        let mut scopes = self.scp.as_deref().unwrap_or_default().split_ascii_whitespace();
+        scopes.any(|scope| READS_OWN.contains(&scope))
     }
 
     pub(super) fn tenant(&self, app: &App) -> Check {
@@ -119,6 +127,19 @@ fn remedy(app: &App) -> String {
     }
 }
 
+/// How the permission to read the own presence comes into a user's token. What an admin has granted is in it, also what a
+/// sign-in does not ask for. Source: the page "oAuth2PermissionGrant resource type".
+pub(super) fn how_to_read_own(app: &App) -> String {
+    format!(
+        "nothing has to be done for the daemon; to have it read here, add the delegated permission {} of Microsoft Graph \
+         (app registration, API permissions), have an admin of the tenant consent, {}, and sign in again: `presenced \
+         login {}`",
+        READS_OWN[0],
+        consent_url(app),
+        app.name
+    )
+}
+
 /// Where an admin of the tenant consents to what the app asks for. Source: the page "Grant tenant-wide admin consent to
 /// an application".
 pub(super) fn consent_url(app: &App) -> String {
@@ -175,6 +196,19 @@ mod tests {
         assert!(tenant.detail.starts_with("the token is for other, "), "{tenant:?}");
         assert!(client.detail.contains(CLIENT) && client.detail.contains(TENANT), "{client:?}");
         assert!(claims(&json!({})).unwrap().tenant(&with_secret()).detail.contains("none that it names"));
+    }
+
+    #[test]
+    fn to_set_the_own_presence_does_not_allow_to_read_it() {
+        for (scopes, reads) in [
+            ("Presence.ReadWrite openid", false),
+            ("Presence.ReadWrite Presence.Read", true),
+            ("Presence.Read.All Presence.ReadWrite", true),
+            ("", false),
+        ] {
+            assert_eq!(claims(&json!({ "scp": scopes })).unwrap().reads_own(), reads, "{scopes}");
+        }
+        assert!(!claims(&json!({"roles": ["Presence.Read.All"]})).unwrap().reads_own());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! How long a credential is still good, as far as that is known.
+//! From when on and how long a credential is good, as far as that is known.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,15 +9,28 @@ use crate::config::settings::{App, Credential};
 use crate::daemon::token::TokenSource;
 use crate::daemon::token::expiry::{End, Ending, Notice};
 
-/// When an app's credential ends. Reads small files.
+/// When an app's credential ends, and whether it is in force yet. Reads small files.
 pub(super) fn end(app: &App, source: &TokenSource, wall: SystemTime) -> Check {
     let name = CheckName::CredentialEnd;
     let since = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let now = i64::try_from(since.as_secs()).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
     match (End::of(app, source), now) {
-        (Some(end), Some(now)) => judged(end, now),
+        (Some(end), Some(now)) => {
+            source.certificate_begin().and_then(|begin| early(begin, now)).unwrap_or_else(|| judged(end, now))
+        }
         _ => Check::skipped(name, unknown(&app.credential)),
     }
+}
+
+/// Of a certificate that is in force only later: a wrong clock makes it so, or a file that is meant for later.
+fn early(begin: Timestamp, now: Timestamp) -> Option<Check> {
+    (now < begin).then(|| {
+        Check::failed(
+            CheckName::CredentialEnd,
+            format!("the certificate is not in force before {begin:.0}, and it is {now:.0} here"),
+            "see that this machine's clock is right, and that this is the certificate that is meant",
+        )
+    })
 }
 
 fn judged(end: End, now: Timestamp) -> Check {
@@ -75,6 +88,11 @@ mod tests {
             assert_eq!(check.status, status, "{now}: {check:?}");
             assert!(check.detail.ends_with(told), "{now}: {check:?}");
         }
+        let now = at.checked_sub(jiff::SignedDuration::from_secs(1)).unwrap();
+        assert_eq!(early(at, at), None);
+        let check = early(at, now).unwrap();
+        let told = "not in force before 2027-03-01T12:00:00Z, and it is 2027-03-01T11:59:59Z here";
+        assert!(check.status == Status::Failed && check.detail.ends_with(told), "{check:?}");
         let check = judged(End { ending: Ending::Secret, at }, "2028-01-01T00:00:00Z".parse().unwrap());
         assert!(check.advice.unwrap().contains("secret_expires"));
     }

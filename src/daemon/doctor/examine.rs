@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::claims::{Claims, consent_url};
+use super::claims::{Claims, consent_url, how_to_read_own};
 use super::reach::{self, Host, Reached};
 use super::report::{AppReport, Check, CheckName, Status, UserReport};
-use super::users::{Reader, not_read};
+use super::users::{Reader, not_allowed, not_read};
 use super::{Progress, TOKEN_TIME, credential};
 use crate::config::settings::{App, Credential, Network};
 use crate::daemon::clock::Clock;
@@ -37,7 +37,8 @@ impl Patient {
             users: lane.into_iter().flat_map(|lane| &lane.sessions).map(|session| session.user).collect(),
             login: Host::login(app, network)?,
             graph: Host::graph(app, network)?,
-            source: TokenSource::new(app, network)?,
+            // Whose sign-in it is, a look of its own says.
+            source: TokenSource::new(&App { user: None, ..app.clone() }, network)?,
             client: GraphClient::new(app, network)?,
             app: app.clone(),
         })
@@ -59,10 +60,10 @@ impl Patient {
         ));
         checks.push(graph.check.clone());
         checks.push(told);
-        checks.push(credential::end(&self.app, &self.source, clock.wall()));
-
         let login_fails = login.as_ref().is_some_and(|login| login.check.status == Status::Failed);
         let (check, token, refused) = self.token(login_fails, clock).await;
+        let end = credential::end(&self.app, &self.source, clock.wall());
+        checks.push(if token.is_some() { self.works_still(end) } else { end });
         checks.push(check);
         let users = match token {
             None => self.without_token(&mut checks),
@@ -97,12 +98,16 @@ impl Patient {
             let why = "the login host is out of reach";
             return (Check::skipped(CheckName::Token, why), None, false);
         }
-        let (_, TokenReply { answer, token, detail }) =
-            self.source.fetch(TOKEN_TIME, clock.wall(), None).await;
+        let (_, TokenReply { answer, token, detail, unwritten }) =
+            self.source.fetch(TOKEN_TIME, clock.wall(), None, None).await;
         match answer {
             TokenAnswer::Granted { lifetime, .. } => {
-                let minutes = lifetime.as_secs() / 60;
-                (Check::ok(CheckName::Token, format!("granted for {minutes} min")), token, false)
+                let granted = format!("granted for {} min", lifetime.as_secs() / 60);
+                let check = match unwritten {
+                    None => Check::ok(CheckName::Token, granted),
+                    Some(unwritten) => self.not_kept(&granted, unwritten.why()),
+                };
+                (check, token, false)
             }
             TokenAnswer::Failed { failure, .. } => {
                 let refused = failure == TokenFailure::Rejected;
@@ -111,10 +116,36 @@ impl Patient {
         }
     }
 
+    /// The end of a credential that a token was granted for. A secret's is what the config says, and only that can be
+    /// wrong.
+    fn works_still(&self, end: Check) -> Check {
+        if end.status != Status::Failed || !self.source.has_secret() {
+            return end;
+        }
+        Check::warning(
+            end.name,
+            format!("{} by secret_expires, and a token is granted all the same", end.detail),
+            "the secret is a new one: write its end into the app's secret_expires",
+        )
+    }
+
+    /// A token came, and the refresh token that came with it is lost.
+    fn not_kept(&self, granted: &str, why: &str) -> Check {
+        Check::failed(
+            CheckName::Token,
+            format!("{granted}, but the next refresh token could not be written: {why}"),
+            format!(
+                "let the state directory be written to and have room; the sign-in may be over: `presenced login {}`",
+                self.app.name
+            ),
+        )
+    }
+
     fn no_token(&self, detail: &TokenDetail) -> Check {
         let number = detail.aadsts.map(|number| format!(" (AADSTS{number})")).unwrap_or_default();
         let id = detail.correlation_id.as_ref().map(|id| format!("; correlation id {id}"));
-        let what = format!("{}{number}: {}{}", detail.error, detail.meaning, id.unwrap_or_default());
+        let said = detail.said.as_ref().map(|said| format!(" (\"{said}\")")).unwrap_or_default();
+        let what = format!("{}{number}: {}{said}{}", detail.error, detail.meaning, id.unwrap_or_default());
         let mut advice = detail.advice.clone();
         if detail.aadsts.is_some_and(|number| CONSENT_HELPS.contains(&number)) {
             advice = format!("{advice}; an admin of the tenant consents at {}", consent_url(&self.app));
@@ -150,11 +181,7 @@ impl Patient {
                     claims.permission(&self.app),
                 ]);
             }
-            None => {
-                let names = [CheckName::Tenant, CheckName::ClientId, CheckName::Permission];
-                checks
-                    .extend(names.map(|name| Check::skipped(name, "the token is one that only Graph reads")));
-            }
+            None => checks.extend(unreadable()),
         }
         if self.is_signed_in() {
             checks.push(self.signed_in(claims.as_ref().and_then(Claims::user)));
@@ -167,7 +194,13 @@ impl Patient {
             "the app has no users"
         } else {
             let (check, users) = match self.users[..] {
-                [user] if self.is_signed_in() => reader.own(user).await,
+                [user] if self.is_signed_in() => {
+                    let how = how_to_read_own(&self.app);
+                    match &claims {
+                        Some(claims) if !claims.reads_own() => not_allowed(user, how),
+                        _ => reader.own(user, how).await,
+                    }
+                }
                 _ => reader.all(&self.users).await,
             };
             checks.push(check);
@@ -181,7 +214,14 @@ impl Patient {
     fn signed_in(&self, user: Option<UserId>) -> Check {
         let name = CheckName::SignedIn;
         match (user, &self.users[..]) {
-            (None, _) => Check::skipped(name, "the token does not say who has signed in"),
+            (None, _) => Check::warning(
+                name,
+                "not known: the token does not say who has signed in",
+                format!(
+                    "`presenced login {}` says who it is: see that it is the user of the config",
+                    self.app.name
+                ),
+            ),
             (Some(user), [only]) if *only == user => Check::ok(name, user.to_string()),
             (Some(user), []) => Check::warning(
                 name,
@@ -211,3 +251,20 @@ impl Patient {
         not_read(&self.users, &why.into()).collect()
     }
 }
+
+/// What there is to say of a token that does not show what is in it. Graph may make its tokens so at any time.
+fn unreadable() -> [Check; 3] {
+    const WHY: &str = "the token is one that only Graph reads";
+    [
+        Check::skipped(CheckName::Tenant, WHY),
+        Check::skipped(CheckName::ClientId, WHY),
+        Check::warning(
+            CheckName::Permission,
+            format!("not known: {WHY}"),
+            "see in the log of the daemon whether sessions are set",
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

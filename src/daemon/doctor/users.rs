@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::report::{Check, CheckName, Finding, Status, UserReport};
 use super::{Progress, READ_TIME};
 use crate::daemon::clock::Clock;
-use crate::daemon::graph::{self, Answer, Detail, GraphClient};
+use crate::daemon::graph::{self, Answer, Detail, GraphClient, InNameOf};
 use crate::daemon::token::AccessToken;
 use crate::keeper::id::UserId;
 use crate::keeper::{MonoTime, Outcome, Refusal};
@@ -21,6 +21,15 @@ const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(5);
 /// The longest that Graph's word on when to come back is heeded.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What to do where Graph takes no token of an app.
+const REJECTED: &str = "the login has granted this token just now, and Graph does not take it: try again; if it stays so, \
+                        see that the app's cloud is that of its tenant, that the app is enabled there (enterprise \
+                        applications), and that no Conditional Access policy is against it";
+/// What to do where Graph wants more of a token.
+const CHALLENGED: &str = "Graph asks for a token with certain claims, after a revocation or by a Conditional Access policy: \
+                          with cae = true in the app's table the daemon fetches one by itself; try again, and see the \
+                          policies of the tenant if it stays so";
 
 /// Who reads.
 pub(super) struct Reader<'a> {
@@ -59,8 +68,8 @@ impl Reader<'_> {
         (summary(&found), found)
     }
 
-    /// Reads the presence of the user who has signed in.
-    pub(super) async fn own(&self, user: UserId) -> (Check, Vec<UserReport>) {
+    /// Reads the presence of the user who has signed in; `how` is what to do where that is not allowed.
+    pub(super) async fn own(&self, user: UserId, how: String) -> (Check, Vec<UserReport>) {
         let mut next = self.clock.now();
         let read = self
             .patiently(&mut next, async |wall| self.graph.presence(user, self.token, READ_TIME, wall).await);
@@ -78,12 +87,7 @@ impl Reader<'_> {
                 let found = vec![UserReport { user, finding: Finding::Missing }];
                 (summary(&found), found)
             }
-            // Setting works with Presence.ReadWrite alone; the page on reading asks for Presence.Read.
-            Outcome::Refused(Refusal::Forbidden) => {
-                let why: Arc<str> =
-                    "the sign-in is good for setting the presence, and not for reading it".into();
-                (Check::skipped(CheckName::Users, &*why), not_read(&[user], &why).collect())
-            }
+            Outcome::Refused(Refusal::Forbidden) => not_allowed(user, how),
             _ => {
                 let (what, advice) = words(&answer);
                 let found = not_read(&[user], &what.as_str().into()).collect();
@@ -122,6 +126,15 @@ impl Reader<'_> {
     }
 }
 
+/// Of a user who has signed in and whose presence may be set and not be read; `how` it could be.
+pub(super) fn not_allowed(user: UserId, how: String) -> (Check, Vec<UserReport>) {
+    let why = "the sign-in is good for setting the presence, and not for reading it";
+    (
+        Check::warning(CheckName::Users, format!("not read: {why}"), how),
+        not_read(&[user], &why.into()).collect(),
+    )
+}
+
 /// Users of whom nothing is known.
 pub(super) fn not_read(users: &[UserId], why: &Arc<str>) -> impl Iterator<Item = UserReport> {
     users.iter().map(|&user| UserReport { user, finding: Finding::NotRead(Arc::clone(why)) })
@@ -142,7 +155,7 @@ fn summary(found: &[UserReport]) -> Check {
             "see that these users have a Teams licence, and are no guests",
         );
     }
-    let advice = graph::advice(Outcome::Refused(Refusal::NotFound)).unwrap_or_default();
+    let advice = graph::advice(Outcome::Refused(Refusal::NotFound), InNameOf::App).unwrap_or_default();
     Check::failed(CheckName::Users, detail, advice)
 }
 
@@ -150,6 +163,12 @@ fn summary(found: &[UserReport]) -> Check {
 fn words(answer: &Answer) -> (String, String) {
     let Some(detail) = &answer.detail else { return (String::new(), String::new()) };
     let Detail { status, code, message, request_id, client_request_id, cause, advice } = &**detail;
+    // What the daemon's log says of it is that it fetches another token. Here this one came a moment ago.
+    let advice = match (answer.outcome, &answer.claims) {
+        (Outcome::TokenRejected, None) => Some(REJECTED),
+        (Outcome::TokenRejected, Some(_)) => Some(CHALLENGED),
+        _ => *advice,
+    };
     let Some(status) = status else {
         return (cause.clone().unwrap_or_default(), "see the checks of the hosts, and try again".to_owned());
     };
@@ -158,6 +177,6 @@ fn words(answer: &Answer) -> (String, String) {
         what = format!("{what}, {said}");
     }
     let id = request_id.as_ref().unwrap_or(client_request_id);
-    let advice = cause.as_deref().or(*advice).unwrap_or("try again; usually it passes by itself");
+    let advice = cause.as_deref().or(advice).unwrap_or("try again; usually it passes by itself");
     (format!("{what} (request id {id})"), advice.to_owned())
 }

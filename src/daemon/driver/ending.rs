@@ -1,11 +1,13 @@
 //! The end: what is in flight is waited for, and what is to be cleared is, as long as the time allows.
 
+use tokio::task::JoinSet;
+
 use super::{Driver, Ended, Said};
 use crate::config::settings::OnStop;
 use crate::daemon::ledger::Queue;
 use crate::daemon::logging;
 use crate::daemon::signals::Origin;
-use crate::keeper::id::SessionIx;
+use crate::keeper::id::{LaneIx, SessionIx};
 use crate::keeper::snapshot::{Phase, Query};
 use crate::keeper::{Input, MonoTime};
 
@@ -36,12 +38,15 @@ impl Driver {
         self.publish();
     }
 
+    /// Whether all that is waited for is done, or the time is over. A refresh token that is being used is waited for like a
+    /// request: its answer may hold the only one that is good.
     pub(super) fn is_over(&self) -> bool {
         let now = self.clock.now();
-        self.ending.as_ref().is_some_and(|ending| self.drained || now >= ending.deadline)
+        let redeems = || self.fetching.keys().any(|task| self.redeeming.contains(task));
+        self.ending.as_ref().is_some_and(|ending| now >= ending.deadline || self.drained && !redeems())
     }
 
-    /// Gives up what is still in flight, writes what the ledger has to know, and says how it went.
+    /// Gives up what is still in flight, writes what is to be kept, and says how it went.
     pub(super) async fn end(mut self) -> Ended {
         let figures = self.figures();
         let unanswered = self.unanswered();
@@ -53,26 +58,45 @@ impl Driver {
         let left = self.uncleared();
         let uncleared = figures.snapshot.lanes.iter().map(|lane| lane.clearing as usize).sum();
         let gone_by = self.ending.as_ref().map_or(MonoTime::ZERO, |ending| ending.gone_by);
-        if let Some(ledger) = self.ledger.take() {
-            let clock = self.clock.clone();
-            let written = async {
-                Queue::close(ledger).await;
-                while self.writing.join_next().await.is_some() {}
-                // The last accepted config may still wait for the one before it to be written.
-                while let Some(done) = self.archiving.join_next().await {
-                    self.archived(done.is_err());
+        let clock = self.clock.clone();
+        let mut sign_ins = self.begin_sign_ins();
+        let written = async {
+            self.write_ledger().await;
+            while let Some(done) = sign_ins.join_next().await {
+                if let Ok(Some(lane)) = done {
+                    self.remember(lane, None);
                 }
-            };
-            // A disk that hangs does not keep the daemon from ending.
-            tokio::select! {
-                () = written => {}
-                () = clock.sleep_until(gone_by) => {}
             }
+        };
+        // A disk that hangs does not keep the daemon from ending.
+        tokio::select! {
+            () = written => {}
+            () = clock.sleep_until(gone_by) => {}
         }
         let took =
             self.ending.as_ref().map(|ending| self.clock.now().since(ending.since)).unwrap_or_default();
         logging::stopped(self.clock.real_span(took), unanswered, uncleared, &left);
         Ended { figures, uncleared }
+    }
+
+    /// The ledger, and the last accepted config.
+    async fn write_ledger(&mut self) {
+        let Some(ledger) = self.ledger.take() else { return };
+        Queue::close(ledger).await;
+        while self.writing.join_next().await.is_some() {}
+        // The last accepted config may still wait for the one before it to be written.
+        while let Some(done) = self.archiving.join_next().await {
+            self.archived(done.is_err());
+        }
+    }
+
+    /// Tries once more to write the refresh tokens that are in memory alone. What is written says for which lane.
+    fn begin_sign_ins(&self) -> JoinSet<Option<LaneIx>> {
+        let mut writing = JoinSet::new();
+        for (lane, source, unwritten) in self.lanes.all_unwritten() {
+            writing.spawn_blocking(move || source.write(&unwritten).is_ok().then_some(lane));
+        }
+        writing
     }
 
     /// The first few users whose session is still to be cleared.

@@ -3,9 +3,11 @@
 //! Nothing here decides about a session. The loop never blocks on a disk: the ledger, the config and its archive have
 //! threads of their own.
 
+mod credentials;
 mod ending;
 mod gather;
 mod look;
+mod looks;
 mod outputs;
 mod plans;
 mod read;
@@ -15,10 +17,10 @@ mod turn;
 
 pub use look::{Looked, OverridesPage};
 pub use plans::{ReloadAsk, Reloaded};
-pub use read::ReadResult;
+pub use read::{ReadResult, Unread};
 pub use steer::{Held, Steer, Steered};
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -273,10 +275,11 @@ struct Driver {
     reading: HashMap<Id, read::Reading>,
     fetches: JoinSet<Fetched>,
     fetching: HashMap<Id, LaneIx>,
-    /// At most one task each.
+    /// Those of them that use a refresh token, which may be good only once: a stop waits for them.
+    redeeming: HashSet<Id>,
+    /// At most one task.
     preparing: JoinSet<Result<Prepared, Refused>>,
-    checking: JoinSet<Vec<Checked>>,
-    expiring: JoinSet<Vec<Expiring>>,
+    looks: looks::Looks<CredentialLook>,
     ends_told: expiry::Told,
     /// The ledger's thread, and the freeing of old plans.
     writing: JoinSet<()>,
@@ -325,17 +328,11 @@ struct Fetched {
 }
 
 /// What a look at a credential brought.
-struct Checked {
-    lane: LaneIx,
-    source: Arc<TokenSource>,
-    credential: Option<Fingerprint>,
-}
-
-/// A credential that ends.
-struct Expiring {
-    key: LaneKey,
-    name: Arc<str>,
-    end: expiry::End,
+enum CredentialLook {
+    /// How it stands.
+    Credential { lane: LaneIx, source: Arc<TokenSource>, credential: Option<Fingerprint> },
+    /// When it ends; `None` where nobody knows, or never.
+    End { key: LaneKey, name: Arc<str>, end: Option<expiry::End> },
 }
 
 /// What the log is told beside the events that an input leads to.
@@ -385,9 +382,9 @@ impl Driver {
             reading: HashMap::new(),
             fetches: JoinSet::new(),
             fetching: HashMap::new(),
+            redeeming: HashSet::new(),
             preparing: JoinSet::new(),
-            checking: JoinSet::new(),
-            expiring: JoinSet::new(),
+            looks: looks::Looks::new(),
             ends_told: expiry::Told::default(),
             writing,
             archiving: JoinSet::new(),

@@ -3,7 +3,7 @@
 use super::{Driver, Fetched, Said};
 use crate::daemon::ledger::{self, Write};
 use crate::daemon::logging::{self, Joined};
-use crate::daemon::token::TokenDetail;
+use crate::daemon::token::{TokenDetail, Unwritten};
 use crate::keeper::event::Event;
 use crate::keeper::id::{Generation, LaneIx, LaneKey};
 use crate::keeper::{Because, Input, MonoTime, Output, Record, TokenAnswer, TokenFailure};
@@ -76,12 +76,28 @@ impl Driver {
         };
         let timeout = self.clock.real_span(deadline.since(now));
         let wall = self.clock.wall();
+        let (redeems, unwritten) = (source.redeems(), self.lanes.unwritten(lane));
         let task = async move {
-            let (credential, reply) = source.fetch(timeout, wall, claims.as_ref()).await;
+            let (credential, reply) = source.fetch(timeout, wall, claims.as_ref(), unwritten).await;
             Fetched { lane, generation, credential, reply }
         };
         let task = self.fetches.spawn(task).id();
         self.fetching.insert(task, lane);
+        self.redeeming.retain(|task| self.fetching.contains_key(task));
+        if redeems {
+            self.redeeming.insert(task);
+        }
+    }
+
+    /// Remembers the next refresh token of a lane where it is not on disk. Says so once, and once when it is.
+    pub(super) fn remember(&mut self, lane: LaneIx, unwritten: Option<Unwritten>) {
+        let why = unwritten.as_ref().map(|unwritten| unwritten.why().to_owned());
+        let before = self.lanes.remember(lane, unwritten);
+        match (before, why) {
+            (false, Some(why)) => logging::sign_in_not_kept(&self.lanes.name(lane), &why),
+            (true, None) => logging::sign_in_kept_again(&self.lanes.name(lane)),
+            (false, None) | (true, Some(_)) => {}
+        }
     }
 
     fn tell(&mut self, event: &Event, said: &Said, now: MonoTime) {

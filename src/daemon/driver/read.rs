@@ -11,8 +11,17 @@ use crate::daemon::overrides::Whom;
 use crate::keeper::id::LaneIx;
 use crate::keeper::{Input, NoRead};
 
-/// What others see of a user, or why that is not known, in words.
-pub type ReadResult = Result<Seen, String>;
+/// What others see of a user, or why that is not known.
+pub type ReadResult = Result<Seen, Unread>;
+
+/// Why what others see is not known.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Unread {
+    /// There is no room for a read at the moment, in words.
+    NotNow(String),
+    /// No answer, or another, in words.
+    Failed(String),
+}
 
 /// A read that is under way.
 #[derive(Debug)]
@@ -32,7 +41,7 @@ impl Driver {
                 self.reading.insert(task, Reading { lane, to });
             }
             // Whoever asked may have gone.
-            Err(why) => drop(to.send(Err(why))),
+            Err(why) => drop(to.send(Err(Unread::NotNow(why)))),
         }
     }
 
@@ -56,7 +65,8 @@ impl Driver {
             }
             let mut seen =
                 client.presences(&[user], &token, time, wall).await.map_err(|answer| why(&answer))?;
-            seen.remove(&user).ok_or_else(|| "Graph has no presence of this user in this tenant".to_owned())
+            let missing = || Unread::Failed("Graph has no presence of this user in this tenant".to_owned());
+            seen.remove(&user).ok_or_else(missing)
         };
         Ok((self.reads.spawn(task).id(), lane))
     }
@@ -67,7 +77,7 @@ impl Driver {
             Ok((task, result)) => (task, result),
             Err(error) => {
                 logging::task_panicked("read");
-                (error.id(), Err("this is a bug: the log has more".to_owned()))
+                (error.id(), Err(Unread::Failed("this is a bug: the log has more".to_owned())))
             }
         };
         let Some(Reading { lane, to }) = self.reading.remove(&task) else { return };
@@ -79,11 +89,11 @@ impl Driver {
 }
 
 /// Why there was no answer, in words.
-fn why(answer: &Answer) -> String {
+fn why(answer: &Answer) -> Unread {
     let detail = answer.detail.as_deref();
     let status = detail.and_then(|detail| detail.status).map(|status| format!("status {status}"));
     let code = detail.and_then(|detail| detail.code.clone());
     let words = detail.and_then(|detail| detail.cause.clone().or_else(|| detail.message.clone()));
     let parts: Vec<String> = [status, code, words].into_iter().flatten().collect();
-    if parts.is_empty() { "no answer".to_owned() } else { parts.join(", ") }
+    Unread::Failed(if parts.is_empty() { "no answer".to_owned() } else { parts.join(", ") })
 }

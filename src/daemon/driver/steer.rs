@@ -53,6 +53,8 @@ pub enum Steer {
     Resume {
         /// Whose; `None`: all releases.
         whom: Option<Whom>,
+        /// Why.
+        reason: Option<Arc<str>>,
     },
 }
 
@@ -119,7 +121,7 @@ impl Driver {
                 let release = Release { by: Arc::clone(by), reason, since: self.clock.wall() };
                 Ok(self.release(whom, release))
             }
-            Steer::Resume { whom } => Ok(self.resume(whom.as_ref(), by)),
+            Steer::Resume { whom, reason } => Ok(self.resume(whom.as_ref(), by, reason.as_deref())),
         }
     }
 
@@ -184,7 +186,7 @@ impl Driver {
         Steered { changed, over: None, holds: Some(Held::Release), kept }
     }
 
-    fn resume(&mut self, whom: Option<&Whom>, by: &str) -> Steered {
+    fn resume(&mut self, whom: Option<&Whom>, by: &str, reason: Option<&str>) -> Steered {
         let changed = match whom {
             Some(whom) => {
                 let was = self.steering.overrides.resume(whom);
@@ -203,7 +205,7 @@ impl Driver {
             }
         };
         let line = Line::resumed(whom, self.clock.wall());
-        let record = self.record(Action::Resume, by, whom, None);
+        let record = self.record(Action::Resume, by, whom, reason);
         let kept = if changed { self.keep(Some(line), Some(record)) } else { None };
         Steered { changed, over: None, holds: whom.and_then(|whom| self.holds(whom)), kept }
     }

@@ -5,15 +5,11 @@ use std::time::Duration;
 
 use tokio::task::{Id, JoinError};
 
-use super::{Checked, Command, Driver, Ended, Expiring, Fetched, Said, plans};
-use crate::config::settings::App;
+use super::{Command, Driver, Ended, Fetched, Said, plans};
 use crate::daemon::clock::Clock;
 use crate::daemon::figures::{Figures, Released, Stage};
 use crate::daemon::logging::{self, Summary};
 use crate::daemon::reload::Refused;
-use crate::daemon::token::TokenSource;
-use crate::daemon::token::expiry::End;
-use crate::keeper::id::{LaneIx, LaneKey};
 use crate::keeper::{Input, MonoTime, TokenAnswer, TokenFailure};
 
 /// Figures are published, and the status line renewed, once in this time of the world.
@@ -51,8 +47,7 @@ impl Driver {
                 let bug = |_| Err(Refused::because("reading the config panicked: this is a bug"));
                 self.prepared(done.unwrap_or_else(bug));
             }
-            Some(done) = self.checking.join_next() => self.checked(done.unwrap_or_default()),
-            Some(done) = self.expiring.join_next() => self.ends_checked(done.unwrap_or_default()),
+            Some(done) = self.looks.next() => self.looks_came_back(done),
             Some(done) = self.archiving.join_next() => self.archived(done.is_err()),
             // Before the end only a panic ends the ledger's thread.
             Some(Err(_)) = self.writing.join_next() => logging::task_panicked("ledger"),
@@ -79,6 +74,7 @@ impl Driver {
             self.tick = now + TICK.saturating_mul(self.clock.speed());
             self.publish();
             self.gather.count(now, self.clock.speed());
+            self.tell_hanging(now);
         }
         // The keeper was served just now: that is what the watchdog wants to know.
         if now >= self.watchdog
@@ -144,6 +140,7 @@ impl Driver {
                 let missing = reply.token.is_none() && matches!(reply.answer, TokenAnswer::Granted { .. });
                 let answer = if missing { failed } else { reply.answer };
                 self.lanes.fetched(lane, credential, answer, reply.token.map(|token| (generation, token)));
+                self.remember(lane, reply.unwritten);
                 self.look_at_date(lane);
                 self.feed(Input::Token { lane, answer }, &Said { answer: None, token: reply.detail });
             }
@@ -152,65 +149,6 @@ impl Driver {
                 if let Some(lane) = self.fetching.remove(&error.id()) {
                     self.feed(Input::Token { lane, answer: failed }, &Said::default());
                 }
-            }
-        }
-    }
-
-    /// Looks at the credential files, on a thread: a directory that hangs must not hang the loop.
-    pub(super) fn check_credentials(&mut self) {
-        if !self.checking.is_empty() || self.ending.is_some() {
-            return;
-        }
-        let sources = self.lanes.sources();
-        if !sources.is_empty() {
-            self.checking.spawn_blocking(move || {
-                let look = |(lane, source): (LaneIx, Arc<TokenSource>)| Checked {
-                    lane,
-                    credential: source.fingerprint(),
-                    source,
-                };
-                sources.into_iter().map(look).collect()
-            });
-        }
-    }
-
-    fn checked(&mut self, looks: Vec<Checked>) {
-        for Checked { lane, source, credential } in looks {
-            if self.lanes.looked_at(lane, &source, credential) {
-                logging::credential_changed(&self.lanes.name(lane));
-                self.look_at_date(lane);
-                self.feed(Input::CredentialChanged { lane }, &Said::default());
-            }
-        }
-    }
-
-    /// Says so when a secret was renewed and the end that the config tells of it was not.
-    fn look_at_date(&mut self, lane: LaneIx) {
-        if let Some(date) = self.lanes.outdated(lane) {
-            logging::secret_expires_outdated(&self.lanes.name(lane), date);
-        }
-    }
-
-    /// Looks at when credentials end, on a thread, and says what is near.
-    pub(super) fn check_ends(&mut self) {
-        if !self.expiring.is_empty() || self.ending.is_some() {
-            return;
-        }
-        let lanes = self.lanes.fetching();
-        self.expiring.spawn_blocking(move || {
-            let end = |(key, app, source): (LaneKey, App, Arc<TokenSource>)| {
-                Some(Expiring { end: End::of(&app, &source)?, name: app.name, key })
-            };
-            lanes.into_iter().filter_map(end).collect()
-        });
-    }
-
-    fn ends_checked(&mut self, ends: Vec<Expiring>) {
-        let wall = self.clock.wall();
-        self.ends_told.know(ends.iter().map(|end| (end.key.clone(), end.end)).collect());
-        for Expiring { key, name, end } in ends {
-            if let Some(notice) = self.ends_told.due(&key, end, wall) {
-                logging::credential_expiring(&name, end, notice);
             }
         }
     }

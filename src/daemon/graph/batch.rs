@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::classify::by_status;
 use super::client::{Asked, Heard, claims};
+use super::fault::InNameOf;
 use super::{Answer, Ask, Together};
 use crate::daemon::token::AccessToken;
 use crate::keeper::{Loss, Outcome};
@@ -49,7 +50,8 @@ pub fn read_batch(
     wall: SystemTime,
 ) -> Together {
     assert!(asks.len() <= MOST, "{} calls in a batch", asks.len());
-    read(asks, &Heard { status, headers, body: body.into() }, &Asked { id: Uuid::nil(), token, wall })
+    let asked = Asked { id: Uuid::nil(), token, wall, name: InNameOf::App };
+    read(asks, &Heard { status, headers, body: body.into() }, &asked)
 }
 
 /// Reads the answer to a batch of `asks`.

@@ -12,7 +12,7 @@ use url::Url;
 use uuid::Uuid;
 
 use super::classify::classify;
-use super::fault::{self, Fault};
+use super::fault::{self, Fault, InNameOf};
 use super::wire::Wire;
 use super::{Answer, Ask, Detail, Together, batch};
 use crate::config::settings::{App, Network};
@@ -41,6 +41,7 @@ pub struct GraphClient(Arc<Lane>);
 struct Lane {
     way: Way,
     wire: Wire,
+    name: InNameOf,
     /// Held for the time of a clone or a store only, never over an await.
     connections: RwLock<Connections>,
     /// Calls since the last answer that ended without one, on the connections in use.
@@ -66,6 +67,7 @@ impl GraphClient {
         let http = way.client()?;
         Ok(Self(Arc::new(Lane {
             wire: Wire::new(&app.cloud.graph, app.client_id),
+            name: InNameOf::of(&app.credential),
             connections: RwLock::new(Connections { http, generation: 0 }),
             silent: AtomicU32::new(0),
             way,
@@ -79,7 +81,7 @@ impl GraphClient {
     ///
     /// `wall` is the wall time now; a `Retry-After` that is a date counts from it, unless the answer is dated itself.
     pub async fn call(&self, ask: Ask, token: &AccessToken, timeout: Duration, wall: SystemTime) -> Answer {
-        let asked = Asked { id: Uuid::new_v4(), token, wall };
+        let asked = self.asked(token, wall);
         let limits = Limits { time: timeout, body_time: BODY_TIME, max_body: MAX_BODY };
         match self.exchange(self.0.wire.url(ask), Some(self.0.wire.body(ask.call)), &asked, limits).await {
             Ok(heard) => asked.answer(ask.call, &heard),
@@ -109,12 +111,17 @@ impl GraphClient {
         if let &[alone] = asks {
             return Together::Answered(vec![self.call(alone, token, timeout, wall).await]);
         }
-        let asked = Asked { id: Uuid::new_v4(), token, wall };
+        let asked = self.asked(token, wall);
         let limits = Limits { time: timeout, body_time: timeout, max_body: MAX_BODY };
         match self.exchange(self.0.wire.batch_url(), Some(self.0.wire.batch(asks)), &asked, limits).await {
             Ok(heard) => batch::read(asks, &heard, &asked),
             Err(lost) => Together::Answered(vec![lost; asks.len()]),
         }
+    }
+
+    /// A request that is sent now, and what its answer is read with.
+    pub(super) fn asked<'a>(&self, token: &'a AccessToken, wall: SystemTime) -> Asked<'a> {
+        Asked { id: Uuid::new_v4(), token, wall, name: self.0.name }
     }
 
     /// The URLs and bodies of this lane.
@@ -159,6 +166,8 @@ pub(super) struct Asked<'a> {
     pub(super) token: &'a AccessToken,
     /// The wall time when it is sent.
     pub(super) wall: SystemTime,
+    /// In whose name the token is.
+    pub(super) name: InNameOf,
 }
 
 /// An answer as it was heard.
@@ -215,7 +224,7 @@ impl Asked<'_> {
             request_id: fault.request_id,
             client_request_id: self.id.to_string(),
             cause: fault.cause,
-            advice: fault::advice(outcome),
+            advice: fault::advice(outcome, self.name),
         })
     }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
+use crate::config::settings::Credential;
 use crate::daemon::network::answer::shown;
 use crate::keeper::{Outcome, Refusal};
 
@@ -74,24 +75,56 @@ pub(in crate::daemon) fn stranger(
     }
 }
 
+/// In whose name an app asks: what has to be granted to it depends on that.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::daemon) enum InNameOf {
+    /// Its own.
+    App,
+    /// That of the user who signed in.
+    User,
+}
+
+impl InNameOf {
+    /// That of tokens that are had by this credential.
+    pub(in crate::daemon) const fn of(credential: &Credential) -> Self {
+        match credential {
+            Credential::SignedIn(_) => Self::User,
+            Credential::SecretFile(_)
+            | Credential::SecretEnv(_)
+            | Credential::Certificate(_)
+            | Credential::FederatedTokenFile(_)
+            | Credential::ManagedIdentity(_) => Self::App,
+        }
+    }
+}
+
 /// What to do about an outcome, where someone has to.
 ///
-/// Source of the permission and of who has presence: the pages on `setPresence` and on the presence resource.
-pub(in crate::daemon) const fn advice(outcome: Outcome) -> Option<&'static str> {
-    match outcome {
-        Outcome::Granted | Outcome::Throttled { .. } | Outcome::Lost { .. } => None,
-        Outcome::TokenRejected | Outcome::Refused(Refusal::Unauthorized) => Some(
+/// Source of the permissions and of who has presence: the pages on `setPresence` and on the presence resource. With the
+/// token of a user, Graph answers 401 to "the presence of another user".
+pub(in crate::daemon) const fn advice(outcome: Outcome, name: InNameOf) -> Option<&'static str> {
+    match (outcome, name) {
+        (Outcome::Granted | Outcome::Throttled { .. } | Outcome::Lost { .. }, _) => None,
+        (Outcome::TokenRejected | Outcome::Refused(Refusal::Unauthorized), InNameOf::App) => Some(
             "a new token is fetched; if that does not help, see that the app is enabled and has the application \
              permission Presence.ReadWrite.All with admin consent",
         ),
-        Outcome::Refused(Refusal::Forbidden) => Some(
+        (Outcome::TokenRejected | Outcome::Refused(Refusal::Unauthorized), InNameOf::User) => Some(
+            "a new token is fetched; if that does not help, see that this user is the one who has signed in, because \
+             nobody else's presence can be set, that the app is enabled, and sign in again by `presenced login`",
+        ),
+        (Outcome::Refused(Refusal::Forbidden), InNameOf::App) => Some(
             "grant the app the application permission Presence.ReadWrite.All with admin consent; if others are \
              granted, see that this user has a Teams licence and is no guest",
         ),
-        Outcome::Refused(Refusal::NotFound) => {
+        (Outcome::Refused(Refusal::Forbidden), InNameOf::User) => Some(
+            "add the delegated permission Presence.ReadWrite to the app, and sign in again by `presenced login`; see \
+             that this user is the one who has signed in, has a Teams licence and is no guest",
+        ),
+        (Outcome::Refused(Refusal::NotFound), _) => {
             Some("check the user's object id, and that the user is in the app's tenant")
         }
-        Outcome::Refused(Refusal::BadRequest | Refusal::Other(_)) => {
+        (Outcome::Refused(Refusal::BadRequest | Refusal::Other(_)), _) => {
             Some("presenced and Graph do not understand each other: please report it with the request id")
         }
     }
@@ -180,6 +213,26 @@ mod tests {
         let cause = Fault::read(307, &headers(&[("location", "/elsewhere")]), b"", "").cause.unwrap();
         assert!(cause.starts_with("a redirect, "), "{cause}");
         assert!(Fault::read(407, &html, b"", "").cause.unwrap().contains("[network] proxy"));
+    }
+
+    #[test]
+    fn a_user_is_not_sent_for_the_permission_of_an_app() {
+        let rejected = [
+            Outcome::TokenRejected,
+            Outcome::Refused(Refusal::Unauthorized),
+            Outcome::Refused(Refusal::Forbidden),
+        ];
+        for outcome in rejected {
+            let app = advice(outcome, InNameOf::App).unwrap();
+            assert!(app.contains("application permission Presence.ReadWrite.All"), "{app}");
+            let user = advice(outcome, InNameOf::User).unwrap();
+            assert!(user.contains("who has signed in") && user.contains("`presenced login`"), "{user}");
+            assert!(!user.contains("application permission") && !user.contains(".All"), "{user}");
+        }
+        let forbidden = advice(Outcome::Refused(Refusal::Forbidden), InNameOf::User).unwrap();
+        assert!(forbidden.contains("delegated permission Presence.ReadWrite"), "{forbidden}");
+        assert_eq!(InNameOf::of(&Credential::SignedIn("x".into())), InNameOf::User);
+        assert_eq!(InNameOf::of(&Credential::SecretFile("x".into())), InNameOf::App);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub use batch::read_batch;
 pub use classify::classify;
 pub use client::GraphClient;
 pub use fault::Fault;
-pub(super) use fault::{advice, stranger};
+pub(super) use fault::{InNameOf, advice, stranger};
 pub use read::Seen;
 
 use uuid::Uuid;

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use serde::Deserialize;
-use uuid::Uuid;
 
 use super::classify::by_status;
 use super::client::{Asked, Heard};
@@ -65,7 +64,7 @@ impl GraphClient {
         wall: SystemTime,
     ) -> Result<BTreeMap<UserId, Seen>, Answer> {
         assert!(users.len() <= Self::MOST_READ, "{} users in a read", users.len());
-        let asked = Asked { id: Uuid::new_v4(), token, wall };
+        let asked = self.asked(token, wall);
         let body = Some(Wire::presences(users));
         let heard = self.exchange(self.wire().presences_url(), body, &asked, limits(timeout)).await?;
         let Presences { value } = read(&heard, &asked)?;
@@ -87,7 +86,7 @@ impl GraphClient {
         timeout: Duration,
         wall: SystemTime,
     ) -> Result<Seen, Answer> {
-        let asked = Asked { id: Uuid::new_v4(), token, wall };
+        let asked = self.asked(token, wall);
         let heard = self.exchange(self.wire().presence_url(user), None, &asked, limits(timeout)).await?;
         Ok(read::<Presence>(&heard, &asked)?.seen(token))
     }

@@ -56,6 +56,19 @@ fn lost(loss: Loss) -> Outcome {
 }
 
 #[tokio::test]
+async fn what_to_grant_depends_on_whose_token_it_is() {
+    for (credential, permission) in [
+        (Credential::SecretEnv("UNUSED".to_owned()), "the application permission Presence.ReadWrite.All"),
+        (Credential::SignedIn("unused".into()), "the delegated permission Presence.ReadWrite to"),
+    ] {
+        let server = Server::plain(vec![Script::answer(403, "", "")]).await;
+        let client = GraphClient::new(&app(&server.url("http"), credential), &direct()).unwrap();
+        let advice = detail(call(&client, SET, LONG).await).advice.unwrap();
+        assert!(advice.contains(permission), "{advice}");
+    }
+}
+
+#[tokio::test]
 async fn a_call_is_sent_as_graph_documents_it() {
     let mut server = Server::plain(vec![Script::answer(200, "", "")]).await;
     let client = client(&server.url("http"), &direct());

@@ -105,6 +105,27 @@ fn a_secret_that_changes_is_tried_and_a_token_that_is_renewed_only_after_a_refus
 }
 
 #[test]
+fn a_sign_in_that_is_in_memory_alone_is_not_looked_for_on_disk() {
+    let mut bench = Bench::new(Credential::SignedIn);
+    let source = bench.source();
+    let credential = Bench::new(Credential::SecretFile).write("one");
+    bench.lanes.fetched(PLACE, credential, GRANTED, None);
+    assert!(
+        !bench.lanes.remember(PLACE, Some(Unwritten::of(credential.unwrap()))),
+        "there was nothing before"
+    );
+    for _ in 0..3 {
+        assert!(
+            !bench.lanes.looked_at(PLACE, &source, None),
+            "a fetch each time would spend one token after the other"
+        );
+    }
+    assert!(bench.lanes.unwritten(PLACE).is_some() && bench.lanes.all_unwritten().len() == 1);
+    assert!(bench.lanes.remember(PLACE, None), "there was something");
+    assert!(bench.lanes.looked_at(PLACE, &source, None), "it is gone");
+}
+
+#[test]
 fn claims_are_asked_for_until_somebody_answers_and_then_no_more() {
     let mut bench = Bench::new(Credential::SecretFile);
     bench.write("one");
@@ -123,35 +144,75 @@ fn claims_are_asked_for_until_somebody_answers_and_then_no_more() {
 }
 
 #[test]
-fn a_new_secret_with_the_end_of_the_old_one_is_told_once() {
+fn a_new_secret_with_the_end_of_the_old_one_is_told_once_when_it_has_given_two_tokens() {
     let mut bench = Bench::new(Credential::SecretFile);
     bench.write("one");
     bench.fetched(1, GRANTED);
     assert_eq!(bench.lanes.outdated(PLACE), None);
     bench.write("two");
     assert!(bench.looked_at());
+    assert_eq!(bench.lanes.outdated(PLACE), None, "whoever has put it there may be writing the end");
+    bench.fetched(2, GRANTED);
+    assert_eq!(bench.lanes.outdated(PLACE), None);
+    bench.fetched(3, refused(TokenFailure::Unreachable));
+    assert_eq!(bench.lanes.outdated(PLACE), None);
+    bench.fetched(3, GRANTED);
     assert_eq!(bench.lanes.outdated(PLACE), Some("2027-03-01".parse().unwrap()));
+    bench.fetched(4, GRANTED);
     assert_eq!(bench.lanes.outdated(PLACE), None, "told once");
     bench.reload("2028-03-01");
+    bench.fetched(5, GRANTED);
     assert_eq!(bench.lanes.outdated(PLACE), None, "the config has caught up");
     bench.write("three");
-    bench.fetched(2, GRANTED);
-    assert_eq!(bench.lanes.outdated(PLACE), Some("2028-03-01".parse().unwrap()), "noticed by a fetch");
-    // Date first, secret then.
-    bench.reload("2029-03-01");
-    bench.write("four");
-    bench.fetched(3, GRANTED);
+    bench.fetched(6, GRANTED);
     assert_eq!(bench.lanes.outdated(PLACE), None);
+    bench.fetched(7, GRANTED);
+    assert_eq!(bench.lanes.outdated(PLACE), Some("2028-03-01".parse().unwrap()), "noticed by a fetch");
     let mut other = Bench::new(Credential::FederatedTokenFile);
     for token in ["a.a.a", "b.b.b"] {
         other.write(token);
-        other.fetched(1, GRANTED);
-        assert_eq!(other.lanes.outdated(PLACE), None, "its end is not the config's to tell");
+        for generation in 1..4 {
+            other.fetched(generation, GRANTED);
+            assert_eq!(other.lanes.outdated(PLACE), None, "its end is not the config's to tell");
+        }
     }
 }
 
 #[test]
-fn an_app_that_wants_challenges_from_now_on_has_another_way() {
+fn a_secret_whose_end_is_told_before_or_soon_after_it_is_not_outdated() {
+    let mut bench = Bench::new(Credential::SecretFile);
+    bench.write("one");
+    bench.fetched(1, GRANTED);
+    let mut generation = 1;
+    let mut tokens = |bench: &mut Bench, times: u32| {
+        for _ in 0..times {
+            generation += 1;
+            bench.fetched(generation, GRANTED);
+            assert_eq!(bench.lanes.outdated(PLACE), None, "token {generation}");
+        }
+    };
+    // The secret first, and its end by a later reload.
+    bench.write("two");
+    assert!(bench.looked_at());
+    assert_eq!(bench.lanes.outdated(PLACE), None);
+    tokens(&mut bench, 1);
+    bench.reload("2028-03-01");
+    tokens(&mut bench, 3);
+    // The end first, tokens by the old secret in between, and the secret then.
+    bench.reload("2029-03-01");
+    tokens(&mut bench, 3);
+    bench.write("three");
+    assert!(bench.looked_at());
+    assert_eq!(bench.lanes.outdated(PLACE), None);
+    tokens(&mut bench, 3);
+    // Both at once.
+    bench.write("four");
+    bench.reload("2030-03-01");
+    tokens(&mut bench, 3);
+}
+
+#[test]
+fn an_app_that_wants_challenges_or_acts_for_another_user_has_another_way() {
     let bench = Bench::new(Credential::SecretFile);
     let text = include_str!("../../../config.example.toml");
     let sources = crate::config::Sources::new(Path::new("/c.toml"), text);
@@ -163,4 +224,8 @@ fn an_app_that_wants_challenges_from_now_on_has_another_way() {
     assert!(new_ways(&after, Some(&before)).unwrap().is_empty());
     after.apps[0].cae = true;
     assert_eq!(new_ways(&after, Some(&before)).unwrap().len(), 1);
+    before.apps[0].cae = true;
+    assert!(new_ways(&after, Some(&before)).unwrap().is_empty());
+    after.apps[0].user = Some("fa8bf3dc-eca7-46b7-bad1-db199b62afc3".parse().unwrap());
+    assert_eq!(new_ways(&after, Some(&before)).unwrap().len(), 1, "who has signed in may be another");
 }

@@ -122,6 +122,7 @@ fn token_event(event: &Event, joined: &Joined<'_>) {
             class = token.map(|token| token.class.word()),
             aadsts = token.and_then(|token| token.aadsts),
             meaning = token.map(|token| token.meaning.as_str()),
+            said = token.and_then(|token| token.said.as_deref()),
             advice = token.map(|token| token.advice.as_str()),
             attempt = *attempt,
             next_try_s = *next_try,

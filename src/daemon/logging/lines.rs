@@ -241,6 +241,34 @@ pub fn credential_changed(app: &str) {
     line!(INFO, "credential_changed", app = app);
 }
 
+/// A look at a credential does not come back.
+pub fn credential_hangs(app: &str) {
+    line!(
+        WARN,
+        "credential_hangs",
+        app = app,
+        advice = "see whether the file system that the credential is on hangs: until it answers, a new credential is not \
+                  noticed and no token can be fetched",
+    );
+}
+
+/// The next refresh token of a user who signed in could not be written.
+pub fn sign_in_not_kept(app: &str, error: &str) {
+    line!(
+        ERROR,
+        "sign_in_not_kept",
+        app = app,
+        error = error,
+        advice = "it is used from memory, and written as soon as that can be done; let the state directory be written to \
+                  and have room: after a restart before that, the user may have to sign in again",
+    );
+}
+
+/// It is on disk now.
+pub fn sign_in_kept_again(app: &str) {
+    line!(INFO, "sign_in_kept_again", app = app);
+}
+
 /// The end of a credential is near, or past.
 pub fn credential_expiring(app: &str, end: End, notice: Notice) {
     let (kind, advice) = (end.ending.word(), end.ending.advice());

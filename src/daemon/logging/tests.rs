@@ -105,6 +105,7 @@ fn token_detail() -> TokenDetail {
         class: Class::Fix,
         aadsts: Some(7_000_222),
         meaning: "the client secret has expired".to_owned(),
+        said: Some("The provided client secret keys are expired.".to_owned()),
         advice: "make a new one".to_owned(),
         correlation_id: Some("c0".to_owned()),
     }
@@ -198,7 +199,8 @@ fn each_event_about_a_token_has_its_name_and_says_what_to_do() {
     assert_eq!(
         line_of(&Event::TokenFailed { lane, attempt: 1, next_try: Duration::from_secs(2), good_for: None }),
         "ERROR token_failed app=contoso error=invalid_client class=fix_config aadsts=7000222 \
-         meaning=\"the client secret has expired\" advice=\"make a new one\" attempt=1 next_try_s=2 \
+         meaning=\"the client secret has expired\" said=\"The provided client secret keys are expired.\" \
+         advice=\"make a new one\" attempt=1 next_try_s=2 \
          correlation_id=c0"
     );
     assert_eq!(

@@ -30,6 +30,11 @@ pub(in crate::daemon) fn retry_after(headers: &HeaderMap, wall: SystemTime) -> O
 /// most 200 characters. `None` when nothing is left, or when it holds `secret`, percent-encoded or not; an empty secret
 /// is none.
 pub(in crate::daemon) fn shown(text: &str, secret: &str) -> Option<String> {
+    shown_up_to(MAX_TEXT, text, secret)
+}
+
+/// The same with at most so many characters.
+pub(in crate::daemon) fn shown_up_to(most: usize, text: &str, secret: &str) -> Option<String> {
     if !secret.is_empty() && (text.contains(secret) || decoded(text).contains(secret)) {
         return None;
     }
@@ -41,11 +46,11 @@ pub(in crate::daemon) fn shown(text: &str, secret: &str) -> Option<String> {
     for word in words {
         out.push(' ');
         out.push_str(word);
-        if out.len() > 4 * MAX_TEXT {
+        if out.len() > 4 * most {
             break;
         }
     }
-    if let Some((end, _)) = out.char_indices().nth(MAX_TEXT) {
+    if let Some((end, _)) = out.char_indices().nth(most) {
         out.truncate(end);
         out.pop();
         out.push('…');

@@ -36,6 +36,7 @@ pub(in crate::daemon) fn app(root: &str, credential: Credential) -> App {
         secret_expires: None,
         cae: false,
         quota: Quota { requests: 1_500, per: Duration::from_secs(30) },
+        user: None,
     }
 }
 

@@ -58,6 +58,11 @@ pub(super) fn fingerprint(files: &CertificateFiles) -> Option<Fingerprint> {
     certificate::read(files).ok().map(|certificate| tell_apart(&certificate))
 }
 
+/// When the certificate is in force first; `None` when it cannot be read.
+pub(super) fn begin(files: &CertificateFiles) -> Option<Timestamp> {
+    certificate::read(files).ok().map(|certificate| certificate.not_before)
+}
+
 /// When the certificate ends; `None` when it cannot be read.
 pub(super) fn end(files: &CertificateFiles) -> Option<Timestamp> {
     certificate::read(files).ok().map(|certificate| certificate.not_after)

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Client;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
+use serde_json::Value;
 use url::form_urlencoded::Serializer;
 use uuid::Uuid;
 
@@ -80,7 +81,8 @@ pub enum LoginError {
 fn refusal(detail: &TokenDetail) -> String {
     let number = detail.aadsts.map(|number| format!("AADSTS{number}, ")).unwrap_or_default();
     let id = detail.correlation_id.as_deref().unwrap_or("none");
-    format!("{}; {} ({number}{}, correlation id {id})", detail.meaning, detail.advice, detail.error)
+    let said = detail.said.as_ref().map(|said| format!(" (\"{said}\")")).unwrap_or_default();
+    format!("{}{said}; {} ({number}{}, correlation id {id})", detail.meaning, detail.advice, detail.error)
 }
 
 #[derive(Deserialize)]
@@ -88,8 +90,9 @@ struct Begun {
     device_code: SecretText,
     user_code: String,
     verification_uri: String,
-    expires_in: Option<u64>,
-    interval: Option<u64>,
+    /// Numbers, or strings that hold one.
+    expires_in: Option<Value>,
+    interval: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -130,8 +133,9 @@ impl DeviceCode {
         let (Some(url), Some(user_code)) = (fit(&verification_uri), fit(&user_code)) else {
             return Err(LoginError::Unfit("the login authority gave a code that cannot be shown"));
         };
-        let good_for = expires_in.map_or(CODE_LIFE, Duration::from_secs).min(CODE_LIFE_LONGEST);
-        let interval = interval.map_or(INTERVAL, Duration::from_secs);
+        let seconds = |value: Option<Value>| value.as_ref().and_then(reply::seconds);
+        let good_for = seconds(expires_in).unwrap_or(CODE_LIFE).min(CODE_LIFE_LONGEST);
+        let interval = seconds(interval).unwrap_or(INTERVAL);
         Ok(Self {
             app: Arc::new(app.clone()),
             way,

@@ -129,9 +129,16 @@ impl Told {
         Arc::clone(&self.ends)
     }
 
-    /// These are all ends that are known now.
-    pub fn know(&mut self, ends: BTreeMap<LaneKey, End>) {
-        self.ends = Arc::new(ends);
+    /// What is known of the end of a lane's credential.
+    pub fn know(&mut self, lane: &LaneKey, end: Option<End>) {
+        if self.ends.get(lane).copied() == end {
+            return;
+        }
+        let ends = Arc::make_mut(&mut self.ends);
+        match end {
+            Some(end) => ends.insert(lane.clone(), end),
+            None => ends.remove(lane),
+        };
     }
 
     /// What is to be told of a lane whose credential ends then, unless it was told.

@@ -1,8 +1,9 @@
 //! What the login authority's errors mean, and what to do about them.
 //!
 //! Microsoft asks clients to act on `error` and to keep the numbers for people; the numbers tell more, though, and
-//! where one of them is known it decides. Sources: the page on Entra authentication and authorization error codes; for
-//! those that it does not list, what Entra itself says of them.
+//! where one of them is known it decides. Some numbers stand for several faults; the words beside them tell which.
+//! Sources: the page on Entra authentication and authorization error codes; for those that it does not list, and for the
+//! words, what Entra itself says in answers that people have published.
 
 use std::time::Duration;
 
@@ -106,21 +107,57 @@ const fn sign_in(meaning: &'static str) -> Reading {
     Reading { class: Class::SignIn, meaning, advice: SIGN_IN, wait: None }
 }
 
-/// What is known of a number, `AADSTS` before it, for an app that came this way.
-pub(super) fn by_number(number: u32, way: Way) -> Option<Reading> {
+/// What is known of a number, `AADSTS` before it, for an app that came this way. `words` are what the authority says
+/// beside it.
+pub(super) fn by_number(number: u32, way: Way, words: &str) -> Option<Reading> {
     let of_way = match way {
         Way::Secret => of_secret(number),
-        Way::Certificate => of_certificate(number),
-        Way::TokenFile => of_token_file(number),
+        Way::Certificate => of_certificate(number, Fault::of(words)),
+        Way::TokenFile => of_token_file(number, Fault::of(words)),
         Way::User => of_user(number),
         Way::Host => None,
     };
     of_way.or_else(|| of_passing(number)).or_else(|| of_any(number))
 }
 
+/// What is wrong with an assertion, as far as the words tell it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fault {
+    /// The key that has signed it is past its end.
+    KeyExpired,
+    /// It is too old, or not yet good.
+    Time,
+    /// They do not say, or its key is another.
+    Other,
+}
+
+impl Fault {
+    fn of(words: &str) -> Self {
+        let words = words.to_ascii_lowercase();
+        let says = |any: &[&str]| any.iter().any(|some| words.contains(some));
+        if says(&[
+            "key used is expired",
+            "key is expired",
+            "certificate is expired",
+            "certificate has expired",
+        ]) {
+            Self::KeyExpired
+        } else if says(&[
+            "valid time range",
+            "not yet valid",
+            "assertion is expired",
+            "assertion has expired",
+        ]) {
+            Self::Time
+        } else {
+            Self::Other
+        }
+    }
+}
+
 const fn of_secret(number: u32) -> Option<Reading> {
     Some(match number {
-        7_000_215 => mend(
+        7_000_215 | 50_012 => mend(
             "the client secret is wrong",
             "put the secret's value, which Entra shows once when the secret is made, into {credential}; the secret ID \
              beside it in the list does not do",
@@ -137,24 +174,26 @@ const fn of_secret(number: u32) -> Option<Reading> {
     })
 }
 
-const fn of_certificate(number: u32) -> Option<Reading> {
-    Some(match number {
-        700_027 | 50_012 | 50_013 => mend(
-            "the app registration does not know the certificate, or another key has signed",
-            "upload the certificate in {credential} to the app (app registration, Certificates & secrets, \
-             Certificates), without its key",
-        ),
-        700_024 | 500_133 => mend("what the certificate's key signed is not of this time", CLOCK),
-        1_000_502 | 7_000_222 => mend(
+const fn of_certificate(number: u32, fault: Fault) -> Option<Reading> {
+    Some(match (number, fault) {
+        (1_000_502 | 7_000_222, _) | (700_027 | 50_012 | 50_013, Fault::KeyExpired) => mend(
             "the certificate has expired",
             "make a new one, upload it to the app (app registration, Certificates & secrets, Certificates), and put it \
              with its key in place of {credential}",
         ),
-        700_023 => mend(
+        (700_024 | 500_133, _) | (700_027 | 50_012 | 50_013, Fault::Time) => {
+            mend("what the certificate's key signed is not of this time", CLOCK)
+        }
+        (700_027 | 50_012 | 50_013, Fault::Other) => mend(
+            "the app registration does not know the certificate, or another key has signed",
+            "upload the certificate in {credential} to the app (app registration, Certificates & secrets, \
+             Certificates), without its key",
+        ),
+        (700_023, _) => mend(
             "the authority was addressed by a name that is not its own",
             "check the app's cloud: login must be the root of the login host",
         ),
-        7_000_218 => mend(
+        (7_000_218, _) => mend(
             "the authority saw no assertion in the request",
             "see that nothing on the way changes requests, and that the app's cloud names the right login host",
         ),
@@ -162,22 +201,26 @@ const fn of_certificate(number: u32) -> Option<Reading> {
     })
 }
 
-const fn of_token_file(number: u32) -> Option<Reading> {
-    Some(match number {
-        70_021 | 700_211 | 700_212 | 700_213 => mend(
+const fn of_token_file(number: u32, fault: Fault) -> Option<Reading> {
+    Some(match (number, fault) {
+        (70_021 | 700_211 | 700_212 | 700_213, _) => mend(
             "the app has no federated credential for this token's issuer, subject and audience",
             "compare them (app registration, Certificates & secrets, Federated credentials) with what is in \
              {credential}; all three are compared letter by letter",
         ),
-        700_024 | 500_133 => mend(
+        (700_024 | 500_133, _) | (700_027 | 50_012 | 50_013, Fault::Time) => mend(
             "the token in the file is past its end, or not yet good",
             "see that whoever writes {credential} renews it in time, and that this machine's clock is right",
         ),
-        700_027 | 50_012 | 50_013 => mend(
+        (700_027 | 50_012 | 50_013, Fault::KeyExpired) => mend(
+            "the key that has signed the token in the file is past its end",
+            "see who writes {credential}, and that its issuer signs with a key that it publishes and that is in date",
+        ),
+        (700_027 | 50_012 | 50_013, Fault::Other) => mend(
             "the token in the file is not signed by the issuer that it names, or is damaged",
             "see who writes {credential}, and that Entra ID reaches the keys that its issuer publishes",
         ),
-        7_000_218 => mend(
+        (7_000_218, _) => mend(
             "the authority saw no assertion in the request",
             "see that nothing on the way changes requests, and that the app's cloud names the right login host",
         ),
@@ -305,80 +348,4 @@ pub(super) fn by_name(error: &str, status: u16, way: Way) -> Reading {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const WAYS: [Way; 5] = [Way::Secret, Way::Certificate, Way::TokenFile, Way::Host, Way::User];
-
-    #[test]
-    fn every_number_has_its_class() {
-        use Class::{Again, Fix, SignIn, Slowly};
-        let (any, user) = (Way::Secret, Way::User);
-        let cases = [
-            (Again, any, &[90_033, 90_006, 90_012, 90_024, 90_090][..]),
-            (Slowly, any, &[50_196, 90_055]),
-            (Fix, any, &[7_000_215, 7_000_222, 7_000_218, 700_016, 700_011, 90_002, 500_011, 53_003, 70_011]),
-            (Fix, any, &[70_001, 7_000_112, 65_001, 50_194, 9_001_023, 900_023, 90_038, 900_432, 900_382]),
-            (Fix, Way::Certificate, &[700_027, 700_024, 500_133, 1_000_502, 7_000_222, 700_023, 7_000_218]),
-            (Fix, Way::TokenFile, &[70_021, 700_213, 700_211, 700_212, 700_024, 500_133, 700_027]),
-            (SignIn, user, &[700_082, 70_008, 70_043, 50_173, 70_000, 65_001, 50_076, 50_079]),
-            (Fix, user, &[7_000_218, 53_003, 50_057, 700_016]),
-            (Slowly, user, &[50_196]),
-        ];
-        let mut seen = 0;
-        for (class, way, numbers) in cases {
-            for &number in numbers {
-                let reading = by_number(number, way).unwrap_or_else(|| panic!("{number} is not known"));
-                assert_eq!(reading.class, class, "{number}, {way:?}");
-                assert!(!reading.meaning.is_empty() && !reading.advice.is_empty(), "{number}");
-                assert_eq!(reading.wait.is_some(), class == Slowly, "{number}");
-                seen += 1;
-            }
-        }
-        assert_eq!(seen, 5 + 2 + 18 + 7 + 7 + 8 + 4 + 1);
-        assert_eq!(by_number(1, any), None);
-        assert_eq!(by_number(50_196, any).unwrap().wait, Some(Duration::from_secs(300)));
-    }
-
-    #[test]
-    fn nobody_is_told_of_a_secret_who_has_none() {
-        let mut told = 0;
-        for way in WAYS.into_iter().filter(|way| *way != Way::Secret) {
-            let numbers =
-                (0..100_000).chain(500_000..501_000).chain(700_000..901_000).chain(7_000_000..7_001_000);
-            let known = numbers.filter_map(|number| by_number(number, way));
-            let named = ["invalid_client", "invalid_grant", "unauthorized_client", "odd"]
-                .map(|name| by_name(name, 400, way));
-            for reading in known.chain(named) {
-                told += 1;
-                let text = format!("{} {}", reading.meaning, reading.advice);
-                let of_app = text.replace("Certificates & secrets", "").replace("without a secret", "");
-                assert!(!of_app.contains("secret"), "{way:?}: {text}");
-            }
-        }
-        assert!(told > 80, "{told}");
-    }
-
-    #[test]
-    fn what_passes_by_itself_is_told_from_what_someone_has_to_mend() {
-        let cases = [
-            ("temporarily_unavailable", 400, Class::Again),
-            ("server_error", 400, Class::Again),
-            ("invalid_client", 503, Class::Again),
-            ("invalid_request", 429, Class::Again),
-            ("invalid_client", 401, Class::Fix),
-            ("unauthorized_client", 400, Class::Fix),
-            ("invalid_grant", 400, Class::Fix),
-            ("something_new", 400, Class::Fix),
-        ];
-        for (error, status, class) in cases {
-            assert_eq!(by_name(error, status, Way::Secret).class, class, "{error}, {status}");
-        }
-        for error in ["invalid_grant", "interaction_required", "login_required", "consent_required"] {
-            assert_eq!(by_name(error, 400, Way::User).class, Class::SignIn, "{error}");
-            assert_eq!(by_name(error, 503, Way::User).class, Class::Again, "{error}");
-        }
-        assert_eq!(Class::SignIn.failure(), TokenFailure::Rejected);
-        assert_eq!(Class::Slowly.failure(), TokenFailure::Unreachable);
-    }
-}
+mod tests;

@@ -29,7 +29,7 @@ pub(super) use failure::CLOCK as CLOCK_ADVICE;
 pub use failure::Class;
 pub use managed_identity::is_on_loopback as host_is_on_loopback;
 pub use reply::{Asked, read};
-pub use signed_in::{SignIn, store};
+pub use signed_in::{SignIn, Unwritten, prepare_place, store};
 pub use source::TokenSource;
 
 use crate::keeper::TokenAnswer;
@@ -81,6 +81,8 @@ pub struct TokenReply {
     pub token: Option<AccessToken>,
     /// What the log is told: there unless a token came.
     pub detail: Option<Box<TokenDetail>>,
+    /// The next refresh token, where it is not on disk: to be handed over at the next fetch, or it is lost.
+    pub unwritten: Option<Unwritten>,
 }
 
 /// What is known of a token request that failed. Its texts are short, free of control characters, and hold no secret.
@@ -92,8 +94,10 @@ pub struct TokenDetail {
     pub class: Class,
     /// The number in `AADSTS...`, where there is one.
     pub aadsts: Option<u32>,
-    /// What it means, in plain words.
+    /// What it means, in plain words; those of the authority where nothing is known of the error.
     pub meaning: String,
+    /// The authority's own words, where the meaning is not those already; at most 400 characters.
+    pub said: Option<String>,
     /// What to do about it.
     pub advice: String,
     /// The authority's `correlation_id`: Microsoft's support asks for it. Where it gave none, the

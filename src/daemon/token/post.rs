@@ -77,10 +77,10 @@ fn no_answer(cause: Cause, id: Uuid) -> TokenReply {
     let detail = TokenDetail {
         error: "no answer".to_owned(),
         class: Class::Again,
-        aadsts: None,
         meaning: cause.what,
         advice: cause.advice,
         correlation_id: Some(id.to_string()),
+        ..TokenDetail::default()
     };
     reply::failed(None, detail)
 }

@@ -1,5 +1,6 @@
 //! Token requests against endpoints on loopback.
 
+mod sign_ins;
 mod ways;
 
 use std::path::PathBuf;
@@ -43,8 +44,9 @@ impl Secret {
 }
 
 async fn fetch(source: &TokenSource, time: Duration) -> TokenReply {
-    let (tried, reply) =
-        tokio::time::timeout(LONG, source.fetch(time, WALL, None)).await.expect("a fetch always returns");
+    let (tried, reply) = tokio::time::timeout(LONG, source.fetch(time, WALL, None, None))
+        .await
+        .expect("a fetch always returns");
     assert_eq!(tried, source.fingerprint(), "what it was tried with");
     let shown = format!("{reply:?} {source:?}");
     assert!(!shown.contains("c4nary") && !shown.contains("ey.canary"), "a secret shows: {shown}");
@@ -119,9 +121,10 @@ async fn a_credential_on_a_disk_that_hangs_is_given_up_in_time() {
     let secret = Secret::new(CANARY);
     let source = secret.source(&server.url("http"), &direct());
     let hangs = source.hang().await;
-    let (tried, reply) = tokio::time::timeout(LONG, source.fetch(Duration::from_millis(100), WALL, None))
-        .await
-        .expect("it is given up");
+    let (tried, reply) =
+        tokio::time::timeout(LONG, source.fetch(Duration::from_millis(100), WALL, None, None))
+            .await
+            .expect("it is given up");
     assert_eq!((tried, reply.answer), (None, failed(TokenFailure::Unreachable, None)));
     assert!(reply.detail.unwrap().meaning.contains("could not be read within 0.1 s"));
     assert!(server.is_idle(), "a request without a secret");
@@ -225,6 +228,45 @@ async fn the_number_is_found_in_the_list_and_in_the_words() {
 }
 
 #[tokio::test]
+async fn the_authoritys_own_words_are_told_beside_what_they_mean() {
+    let subject = format!("system:serviceaccount:presenced:{}", "long-".repeat(30));
+    let words = format!(
+        "No matching federated identity record found for presented assertion subject '{subject}'. Check your federated \
+         identity credential Subject, Audience and Issuer against the presented assertion."
+    );
+    let body = |number: u32, words: &str| {
+        let description = format!(
+            "AADSTS{number}: {words}\r\nTrace ID: t\r\nCorrelation ID: c\r\nTimestamp: 2026-11-25 09:00:00Z"
+        );
+        serde_json::json!({"error": "invalid_client", "error_description": description, "error_codes": [number]})
+            .to_string()
+    };
+    let detail = against(Script::answer(401, "", &body(700_213, &words))).await.detail.unwrap();
+    assert_eq!(
+        detail.meaning, "the authority does not accept the app's credential",
+        "no secret has this number"
+    );
+    assert_eq!(detail.said, Some(words), "on one line, without the ids");
+    // Nothing is told twice, nothing is endless, and no secret is told at all.
+    let detail = against(Script::answer(400, "", &body(99_999, "new\u{1b}words"))).await.detail.unwrap();
+    assert_eq!(detail.said.as_deref(), Some("new words"), "{detail:?}");
+    let odd = body(99_999, "new words").replace("invalid_client", "odd");
+    let detail = against(Script::answer(400, "", &odd)).await.detail.unwrap();
+    assert_eq!((detail.meaning.as_str(), detail.said), ("new words", None));
+    let long = body(7_000_215, &"x".repeat(9_000));
+    let said = against(Script::answer(401, "", &long)).await.detail.unwrap().said.unwrap();
+    assert_eq!(said.chars().count(), 400);
+    for echo in [
+        format!("you sent {CANARY}"),
+        format!("{} {CANARY}", "x".repeat(500)),
+        format!("x Trace ID: {CANARY}"),
+    ] {
+        let detail = against(Script::answer(401, "", &body(7_000_215, &echo))).await.detail.unwrap();
+        assert_eq!((detail.meaning.as_str(), detail.said), ("the client secret is wrong", None));
+    }
+}
+
+#[tokio::test]
 async fn an_endpoint_in_trouble_is_unreachable_and_says_when_to_come_back() {
     let seven = Some(Duration::from_secs(7));
     let dated = "date: Sun, 06 Nov 1994 08:49:37 GMT\r\nretry-after: Sun, 06 Nov 1994 08:49:44 GMT\r\n";
@@ -235,7 +277,14 @@ async fn an_endpoint_in_trouble_is_unreachable_and_says_when_to_come_back() {
         (Script::answer(503, undated, ""), Some(Duration::ZERO)),
         (Script::answer(500, "", &error(90_033, "temporarily_unavailable")), None),
         (Script::answer(400, "", &error(50_196, "invalid_grant")), Some(Duration::from_secs(300))),
-        (Script::answer(400, "retry-after: 7\r\n", &error(50_196, "invalid_grant")), seven),
+        (
+            Script::answer(400, "retry-after: 7\r\n", &error(50_196, "invalid_grant")),
+            Some(Duration::from_secs(300)),
+        ),
+        (
+            Script::answer(400, "retry-after: 400\r\n", &error(50_196, "invalid_grant")),
+            Some(Duration::from_secs(400)),
+        ),
         (Script::answer(302, "location: http://127.0.0.1:1/\r\n", ""), None),
         (Script::answer(403, "content-type: text/html\r\n", "<html>Blocked by your proxy</html>"), None),
         (Script::answer(200, "", "<html>Welcome to the hotel</html>"), None),

@@ -66,6 +66,9 @@ pub struct App {
     pub roles: Vec<String>,
     /// The delegated ones that were or can be consented to.
     pub scopes: Vec<String>,
+    /// The delegated ones that an admin has granted for everyone: they are in each user's token, asked for or not.
+    /// Source: Microsoft's page "oAuth2PermissionGrant resource type".
+    pub granted_scopes: Vec<String>,
     /// Whether it may ask without a proof: "Allow public client flows".
     pub public_client: bool,
     /// Whether anyone consented to it.
@@ -93,6 +96,7 @@ impl Default for App {
             federated: Vec::new(),
             roles: vec!["Presence.ReadWrite.All".to_owned()],
             scopes: vec!["Presence.ReadWrite".to_owned()],
+            granted_scopes: Vec::new(),
             public_client: false,
             consent: true,
             disabled: false,

@@ -75,6 +75,30 @@ async fn a_person_signs_in_on_another_device_while_this_one_waits() {
 }
 
 #[tokio::test]
+async fn the_times_of_a_code_are_taken_in_every_form_and_kept_within_reason() {
+    let begin = async |times: &str| {
+        let begun = format!(
+            r#"{{"user_code":"AB-12","device_code":"d","verification_uri":"https://login.example/device"{times}}}"#
+        );
+        let server = Server::plain(vec![Script::answer(200, "", &begun)]).await;
+        let begun = DeviceCode::begin(&app(&server.url("http")), &direct(), &clock()).await.unwrap();
+        (begun.good_for.as_secs(), begun.interval.as_secs())
+    };
+    let cases = [
+        (r#","expires_in":600,"interval":7"#, (600, 7)),
+        (r#","expires_in":"600","interval":"7""#, (600, 7)),
+        (r#","expires_in":600.0,"interval":7.0"#, (600, 7)),
+        ("", (900, 5)),
+        (r#","expires_in":null,"interval":"soon""#, (900, 5)),
+        (r#","expires_in":"99999","interval":"99999""#, (3_600, 60)),
+        (r#","expires_in":60,"interval":-1"#, (60, 1)),
+    ];
+    for (times, expected) in cases {
+        assert_eq!(begin(times).await, expected, "{times}");
+    }
+}
+
+#[tokio::test]
 async fn who_does_not_sign_in_is_told_why() {
     let (done, _) = sign_in(vec![error("authorization_declined")]).await;
     assert!(matches!(done, Err(LoginError::Declined)), "{done:?}");

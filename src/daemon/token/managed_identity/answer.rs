@@ -48,8 +48,8 @@ impl Reader<'_> {
         let own = text("error_description").or_else(|| text("message"));
         let own = own.map(|own| format!(": {own}")).unwrap_or_default();
         let (class, meaning, advice) = self.meaning(answer.status, &own);
-        let detail =
-            TokenDetail { error, class, aadsts: None, meaning, advice, correlation_id: Some(asked.id) };
+        let correlation_id = Some(asked.id);
+        let detail = TokenDetail { error, class, meaning, advice, correlation_id, ..TokenDetail::default() };
         reply::failed(reply::wait(&answer.headers), detail)
     }
 

@@ -1,6 +1,5 @@
 //! Which kind of Azure host this is, in the order in which Microsoft's own libraries look.
 
-use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -83,20 +82,20 @@ impl Host {
                  for to be trusted",
             )),
             (Some(endpoint), Some(header)) => Ok(Self::AppService {
-                endpoint: local("IDENTITY_ENDPOINT", endpoint)?,
+                endpoint: local("IDENTITY_ENDPOINT", endpoint, Reach::Private)?,
                 header: header.clone(),
             }),
             _ if around.msi_endpoint => Err(unsupported(
                 "Cloud Shell or Azure Machine Learning (MSI_ENDPOINT is set), where no daemon belongs",
             )),
             (Some(endpoint), None) if around.imds_endpoint => {
-                Ok(Self::Arc { endpoint: local("IDENTITY_ENDPOINT", endpoint)? })
+                Ok(Self::Arc { endpoint: local("IDENTITY_ENDPOINT", endpoint, Reach::Link)? })
             }
             _ if around.program.exists() => Ok(Self::Arc { endpoint: ours(AGENT) }),
             _ => {
                 let root = around.pod_identity_host.as_deref();
                 let mut endpoint = match root {
-                    Some(root) => local("AZURE_POD_IDENTITY_AUTHORITY_HOST", root)?,
+                    Some(root) => local("AZURE_POD_IDENTITY_AUTHORITY_HOST", root, Reach::Link)?,
                     None => ours(IMDS),
                 };
                 endpoint.set_path(PATH);
@@ -156,33 +155,48 @@ fn ours(url: &str) -> Url {
     Url::parse(url).expect("the addresses above are URLs")
 }
 
-/// An endpoint that a variable names: over http, and no further than this machine or its link. Whoever sets a variable
-/// is not to choose who gets to vouch for an app.
-fn local(variable: &str, text: &str) -> Result<Url, NoProof> {
+/// How far an endpoint may be that a variable names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// On this machine or its link.
+    Link,
+    /// In its private network, too: App Service's sandboxes have the endpoint on a bridge or a host beside them.
+    Private,
+}
+
+/// An endpoint that a variable names: over http, and never at a name or a public address. Whoever sets a variable is not
+/// to choose who gets to vouch for an app, and nothing on the way is encrypted.
+fn local(variable: &str, text: &str, reach: Reach) -> Result<Url, NoProof> {
     let url = Url::parse(text).ok().filter(|url| {
-        url.scheme() == "http" && url.username().is_empty() && url.password().is_none() && is_near(url)
+        url.scheme() == "http" && url.username().is_empty() && url.password().is_none() && is_near(url, reach)
     });
+    let (where_to, where_from) = match reach {
+        Reach::Link => ("this machine", "on loopback or link-local (169.254.0.0/16)"),
+        Reach::Private => (
+            "this machine or its private network",
+            "on loopback, link-local (169.254.0.0/16) or private (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16)",
+        ),
+    };
     let mut url = url.ok_or_else(|| NoProof {
         class: Class::Fix,
-        meaning: format!("{variable} does not lead to this machine"),
-        advice: "an Azure host sets it to an http address on loopback or link-local (169.254.0.0/16); take out what sets \
-                 it to another"
-            .to_owned(),
+        meaning: format!("{variable} does not lead to {where_to}"),
+        advice: format!(
+            "an Azure host sets it to an http address {where_from}; take out what sets it to another"
+        ),
     })?;
     url.set_query(None);
     url.set_fragment(None);
     Ok(url)
 }
 
-fn is_near(url: &Url) -> bool {
-    /// `fe80::/10`.
-    fn is_link_local(address: Ipv6Addr) -> bool {
-        address.segments()[0] & 0xffc0 == 0xfe80
-    }
+fn is_near(url: &Url, reach: Reach) -> bool {
+    let private = reach == Reach::Private;
     is_loopback(url)
         || match url.host() {
-            Some(Name::Ipv4(address)) => address.is_link_local(),
-            Some(Name::Ipv6(address)) => is_link_local(address),
+            Some(Name::Ipv4(address)) => address.is_link_local() || private && address.is_private(),
+            Some(Name::Ipv6(address)) => {
+                address.is_unicast_link_local() || private && address.is_unique_local()
+            }
             Some(Name::Domain(_)) | None => false,
         }
 }

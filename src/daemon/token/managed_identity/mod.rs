@@ -3,7 +3,8 @@
 //!
 //! Sources: Microsoft's pages "How to use managed identities on an Azure VM to acquire an access token", on managed
 //! identities for App Service and Functions, and on authenticating against Azure resources with Arc-enabled servers. No
-//! proxy is ever the way there, no forwarded request either, and no endpoint is outside of this machine.
+//! proxy is ever the way there, no forwarded request either, and no endpoint is outside of this machine or, on App
+//! Service, its private network.
 
 mod agent;
 mod answer;

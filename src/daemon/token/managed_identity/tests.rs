@@ -40,6 +40,14 @@ fn app_service(server: &Server) -> Surroundings {
     }
 }
 
+fn app_service_at(endpoint: &str) -> Surroundings {
+    Surroundings {
+        identity_endpoint: Some(endpoint.to_owned()),
+        identity_header: Some("h".into()),
+        ..nowhere()
+    }
+}
+
 fn arc(server: &Server, tokens: PathBuf) -> Surroundings {
     Surroundings {
         identity_endpoint: Some(format!("{}/metadata/identity/oauth2/token", server.url("http"))),
@@ -101,6 +109,13 @@ async fn app_service_tells_the_end_of_a_token_alone() {
         r#"{"access_token":"ey.canary","expires_on":"1800007200","resource":"x","token_type":"Bearer"}"#;
     let mut server = Server::plain(vec![Script::answer(200, "", body)]).await;
     assert_eq!(fetch(app_service(&server)).await.answer, lives(7_200));
+    let dated =
+        Server::plain(vec![Script::answer(200, "date: Fri, 15 Jan 2027 09:00:00 GMT\r\n", body)]).await;
+    assert_eq!(
+        fetch(app_service(&dated)).await.answer,
+        lives(3_600),
+        "by the clock of who answers, not by ours"
+    );
     let request = server.request().await;
     assert!(request.starts_with("GET /msi/token?api-version=2019-08-01&resource=https"), "{request}");
     assert!(
@@ -234,6 +249,13 @@ fn hosts_are_told_apart_in_the_documented_order() {
             Surroundings { pod_identity_host: Some("http://[fe80::1]:8000/x?y".to_owned()), ..nowhere() },
             "the VM's metadata service http://[fe80::1]:8000/metadata/identity/oauth2/token",
         ),
+        (
+            app_service_at("http://172.16.2.6:8081/msi/token"),
+            "App Service's identity endpoint http://172.16.2.6:8081/msi/token",
+        ),
+        (app_service_at("http://10.0.0.1/x"), "App Service's identity endpoint http://10.0.0.1/x"),
+        (app_service_at("http://192.168.0.1/x"), "App Service's identity endpoint http://192.168.0.1/x"),
+        (app_service_at("http://[fd00::1]/x"), "App Service's identity endpoint http://[fd00::1]/x"),
     ];
     for (around, expected) in cases {
         let host = Host::find(&around).unwrap_or_else(|none| panic!("{none:?}"));
@@ -243,22 +265,21 @@ fn hosts_are_told_apart_in_the_documented_order() {
 
 #[test]
 fn hosts_that_are_not_supported_and_endpoints_elsewhere_are_refused_with_the_reason() {
-    let header = || Some(SecretString::from("h"));
-    let named = |endpoint: &str| Surroundings {
-        identity_endpoint: Some(endpoint.to_owned()),
-        identity_header: header(),
-        ..nowhere()
-    };
     let refused = |around: &Surroundings| {
         let none = Host::find(around).err().expect("it is refused");
         assert_eq!(none.class, Class::Fix);
         none.meaning
     };
-    let fabric = Surroundings { identity_server_thumbprint: true, ..named("https://127.0.0.1:2377/token") };
+    let fabric =
+        Surroundings { identity_server_thumbprint: true, ..app_service_at("https://127.0.0.1:2377/token") };
     assert!(refused(&fabric).contains("Service Fabric"));
     assert!(refused(&Surroundings { msi_endpoint: true, ..nowhere() }).contains("Cloud Shell"));
     for elsewhere in [
-        "http://10.0.0.1/token",
+        "http://172.15.0.1/token",
+        "http://172.32.0.1/token",
+        "http://192.0.2.1/token",
+        "http://100.64.0.1/token",
+        "http://20.0.0.1/token",
         "http://metadata.example/token",
         "http://127.0.0.1.example/token",
         "https://127.0.0.1/token",
@@ -267,9 +288,19 @@ fn hosts_that_are_not_supported_and_endpoints_elsewhere_are_refused_with_the_rea
         "ftp://127.0.0.1/",
         "no url",
     ] {
-        assert!(refused(&named(elsewhere)).contains("IDENTITY_ENDPOINT does not lead"), "{elsewhere}");
+        let told = refused(&app_service_at(elsewhere));
+        assert!(told.contains("IDENTITY_ENDPOINT does not lead"), "{elsewhere}: {told}");
         let pod = Surroundings { pod_identity_host: Some(elsewhere.to_owned()), ..nowhere() };
         assert!(refused(&pod).contains("AZURE_POD_IDENTITY_AUTHORITY_HOST"), "{elsewhere}");
+    }
+    // A private network is App Service's alone.
+    for private in ["http://10.0.0.1/token", "http://172.16.0.1/token", "http://192.168.0.1/token"] {
+        let pod = Surroundings { pod_identity_host: Some(private.to_owned()), ..nowhere() };
+        let arc =
+            Surroundings { identity_endpoint: Some(private.to_owned()), imds_endpoint: true, ..nowhere() };
+        for around in [pod, arc] {
+            assert!(refused(&around).ends_with("does not lead to this machine"), "{private}");
+        }
     }
     let user = Identity::UserAssigned(CLIENT.parse().unwrap());
     let agent = Host::Arc { endpoint: "http://127.0.0.1:1/".parse().unwrap() };

@@ -1,7 +1,8 @@
 //! The file of a sign-in: `<state_dir>/login/<app>.json`, for the daemon's user alone.
 //!
 //! It is replaced as a whole, and on disk before anyone is told so. Whoever writes holds a lock on the directory for that
-//! time: `presenced login` and the daemon are two processes.
+//! time: `presenced login` and the daemon are two processes. Whoever uses the refresh token in it holds another lock from
+//! the read until the next one is written, on a file of the app's own: a refresh token may be good only once.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -25,6 +26,8 @@ use crate::keeper::id::{ClientId, TenantId, UserId};
 const FORMAT: u32 = 1;
 /// Largest file that is read, in bytes. Refresh tokens have about two thousand.
 const MAX_FILE: usize = 64 * 1024;
+/// As large as a file may well be, in bytes.
+const LIKELY_FILE: usize = 8 * 1024;
 
 /// A user who signed in, for one app.
 pub struct SignIn {
@@ -126,17 +129,60 @@ impl SignIn {
 /// # Errors
 /// When it cannot be written; what was there is whole then.
 pub fn store(path: &Path, sign_in: &SignIn) -> io::Result<()> {
+    replace(&locked_dir(path)?, name(path)?, &sign_in.to_json()?)
+}
+
+/// Makes sure that a sign-in can be kept there, by writing as much as one takes and taking it away again. The directory
+/// is made as by [`store`].
+///
+/// # Errors
+/// When it could not be.
+pub fn prepare_place(path: &Path) -> io::Result<()> {
+    let dir = locked_dir(path)?;
+    let beside = beside(name(path)?);
+    let written = write(&dir, &beside, &[b' '; LIKELY_FILE]);
+    match unlinkat(&dir, &beside, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => written,
+        Err(error) => written.and(Err(error.into())),
+    }
+}
+
+/// The directory of sign-ins, made where it is missing, and locked. Root sees to it that it is the daemon's, whoever made
+/// it: one who was killed at that may have left it as root's.
+fn locked_dir(path: &Path) -> io::Result<File> {
     let dir = parent(path);
     let state = open_dir(parent(dir))?;
     let login = name(dir)?;
     match mkdirat(&state, login, Mode::RWXU) {
-        Ok(()) => give(&open_dir_at(&state, login)?, &state)?,
-        Err(Errno::EXIST) => {}
+        Ok(()) | Err(Errno::EXIST) => {}
         Err(error) => return Err(error.into()),
     }
     let dir = open_dir_at(&state, login)?;
+    give(&dir, &state)?;
     flock(&dir, FlockOperation::LockExclusive)?;
-    replace(&dir, name(path)?, sign_in)
+    Ok(dir)
+}
+
+/// Held by whoever uses an app's refresh token, until this is dropped.
+#[derive(Debug)]
+pub(in crate::daemon::token) struct Lock {
+    _file: File,
+}
+
+/// Takes the lock on the use of an app's refresh token; `None`: somebody else has it. It does not wait.
+pub(in crate::daemon::token) fn try_lock(path: &Path) -> io::Result<Option<Lock>> {
+    let dir = open_dir(parent(path))?;
+    let mut name = OsString::from(".");
+    name.push(path.file_stem().unwrap_or_default());
+    name.push(".lock");
+    let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(openat(&dir, &name, flags, Mode::RUSR | Mode::WUSR)?);
+    give(&file, &dir)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(Lock { _file: file })),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Replaces a sign-in by what `change` makes of it; `None` leaves it as it is, and so does a file that is gone.
@@ -147,23 +193,14 @@ pub(super) fn update(path: &Path, change: impl FnOnce(SignIn) -> Option<SignIn>)
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         kept => kept?,
     };
-    change(kept).map_or(Ok(()), |next| replace(&dir, name, &next))
+    change(kept).map_or(Ok(()), |next| replace(&dir, name, &next.to_json()?))
 }
 
 /// Writes beside the file and renames. The name beside it is always the same, and the lock is held: what a process that
 /// was killed has left there is swept away by the next, and no old refresh token lies about.
-fn replace(dir: &File, name: &OsStr, sign_in: &SignIn) -> io::Result<()> {
-    let json = sign_in.to_json()?;
-    let mut beside = OsString::from(".");
-    beside.push(name);
-    match unlinkat(dir, &beside, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(openat(dir, &beside, flags, Mode::RUSR | Mode::WUSR)?);
-    let written = file.write_all(&json).and_then(|()| give(&file, dir)).and_then(|()| file.sync_all());
-    if let Err(error) = written {
+fn replace(dir: &File, name: &OsStr, json: &[u8]) -> io::Result<()> {
+    let beside = beside(name);
+    if let Err(error) = write(dir, &beside, json) {
         // What is left is swept away at the next try.
         let _ = unlinkat(dir, &beside, AtFlags::empty());
         return Err(error);
@@ -172,12 +209,34 @@ fn replace(dir: &File, name: &OsStr, sign_in: &SignIn) -> io::Result<()> {
     dir.sync_all()
 }
 
+fn beside(name: &OsStr) -> OsString {
+    let mut beside = OsString::from(".");
+    beside.push(name);
+    beside
+}
+
+/// Writes a file anew, down to the disk.
+fn write(dir: &File, name: &OsStr, bytes: &[u8]) -> io::Result<()> {
+    match unlinkat(dir, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(openat(dir, name, flags, Mode::RUSR | Mode::WUSR)?);
+    file.write_all(bytes)?;
+    give(&file, dir)?;
+    file.sync_all()
+}
+
 /// Root hands a file to the owner of the directory that it lies in.
 fn give(file: &File, dir: &File) -> io::Result<()> {
     if !geteuid().is_root() {
         return Ok(());
     }
-    let owner = dir.metadata()?;
+    let (is, owner) = (file.metadata()?, dir.metadata()?);
+    if (is.uid(), is.gid()) == (owner.uid(), owner.gid()) {
+        return Ok(());
+    }
     let (uid, gid) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
     Ok(rustix::fs::fchown(file, Some(uid), Some(gid))?)
 }
@@ -202,131 +261,4 @@ fn name(path: &Path) -> io::Result<&OsStr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt;
-    use std::path::PathBuf;
-
-    fn sign_in(token: &str) -> SignIn {
-        SignIn {
-            id: Uuid::from_u128(7),
-            tenant: "9c7f0000-0000-4000-8000-000000000001".parse().unwrap(),
-            client: "22553876-f5ab-4529-bffb-cfe50aa89f87".parse().unwrap(),
-            user: "fa8bf3dc-eca7-46b7-bad1-db199b62afc3".parse().unwrap(),
-            refresh_token: token.into(),
-        }
-    }
-
-    fn place(state: &tempfile::TempDir) -> PathBuf {
-        state.path().join("login/contoso.json")
-    }
-
-    fn token(path: &Path) -> String {
-        SignIn::read(path).unwrap().refresh_token.expose_secret().to_owned()
-    }
-
-    fn names(dir: &Path) -> Vec<String> {
-        let entries = std::fs::read_dir(dir).unwrap();
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
-    }
-
-    #[test]
-    fn a_sign_in_is_kept_for_the_owner_of_the_state_directory_alone() {
-        let state = tempfile::tempdir().unwrap();
-        let path = place(&state);
-        if geteuid().is_root() {
-            std::os::unix::fs::chown(state.path(), Some(4_711), Some(4_712)).unwrap();
-        }
-        store(&path, &sign_in("r-canary")).unwrap();
-        let read = SignIn::read(&path).unwrap();
-        assert_eq!(read.user, sign_in("").user);
-        assert!(!format!("{read:?}").contains("canary"));
-        let owner = std::fs::metadata(state.path()).unwrap();
-        for (path, mode) in [(parent(&path), 0o700), (&path, 0o600)] {
-            let metadata = std::fs::metadata(path).unwrap();
-            assert_eq!(metadata.permissions().mode() & 0o777, mode, "{}", path.display());
-            assert_eq!((metadata.uid(), metadata.gid()), (owner.uid(), owner.gid()), "{}", path.display());
-        }
-        store(&path, &sign_in("another")).unwrap();
-        assert_eq!(token(&path), "another");
-        assert_eq!(names(parent(&path)), ["contoso.json"]);
-    }
-
-    #[test]
-    fn a_token_that_somebody_replaced_meanwhile_is_left_alone() {
-        let state = tempfile::tempdir().unwrap();
-        let path = place(&state);
-        store(&path, &sign_in("first")).unwrap();
-        super::super::rotate(&path, "first", "second".into()).unwrap();
-        assert_eq!(token(&path), "second");
-        super::super::rotate(&path, "first", "late".into()).unwrap();
-        assert_eq!(token(&path), "second");
-        std::fs::remove_file(&path).unwrap();
-        super::super::rotate(&path, "second", "third".into()).unwrap();
-        assert!(!path.exists(), "who has been signed out stays so");
-    }
-
-    #[test]
-    fn what_a_killed_process_left_is_swept_away_and_no_half_file_is_read() {
-        let state = tempfile::tempdir().unwrap();
-        let path = place(&state);
-        store(&path, &sign_in("first")).unwrap();
-        let beside = parent(&path).join(".contoso.json");
-        std::fs::write(&beside, "half of a canary").unwrap();
-        super::super::rotate(&path, "first", "second".into()).unwrap();
-        assert_eq!((token(&path).as_str(), beside.exists()), ("second", false));
-        let whole = std::fs::read_to_string(&path).unwrap();
-        for damaged in
-            ["", "{}", "null", &whole[..whole.len() - 2], &whole.replace("\"format\":1", "\"format\":2")]
-        {
-            std::fs::write(&path, damaged).unwrap();
-            let error = SignIn::read(&path).unwrap_err().to_string();
-            assert_eq!(error, "it is damaged, or of another version", "{damaged}");
-            assert!(super::super::rotate(&path, "second", "third".into()).is_err());
-            assert_eq!(std::fs::read_to_string(&path).unwrap(), damaged, "it is left as it is");
-        }
-    }
-
-    #[test]
-    fn links_are_not_followed() {
-        let (state, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let path = place(&state);
-        std::os::unix::fs::symlink(elsewhere.path(), parent(&path)).unwrap();
-        assert!(store(&path, &sign_in("x")).is_err());
-        assert!(names(elsewhere.path()).is_empty());
-        std::fs::remove_file(parent(&path)).unwrap();
-        store(&path, &sign_in("x")).unwrap();
-        let target = elsewhere.path().join("target");
-        std::fs::rename(&path, &target).unwrap();
-        std::os::unix::fs::symlink(&target, &path).unwrap();
-        assert!(SignIn::read(&path).is_err());
-        store(&path, &sign_in("y")).unwrap();
-        assert_eq!((token(&path), token(&target)), ("y".to_owned(), "x".to_owned()));
-    }
-
-    #[test]
-    fn two_who_write_at_once_wait_for_each_other() {
-        let state = tempfile::tempdir().unwrap();
-        let path = place(&state);
-        store(&path, &sign_in("t0")).unwrap();
-        std::thread::scope(|scope| {
-            for n in 0..8 {
-                let path = &path;
-                scope.spawn(move || {
-                    for round in 0..20 {
-                        store(path, &sign_in(&format!("t{n}-{round}"))).unwrap();
-                        assert!(token(path).starts_with('t'));
-                    }
-                });
-            }
-        });
-        assert_eq!(names(parent(&path)), ["contoso.json"]);
-    }
-
-    #[test]
-    fn without_a_state_directory_nothing_is_made() {
-        let state = tempfile::tempdir().unwrap();
-        let path = state.path().join("nowhere/login/contoso.json");
-        assert_eq!(store(&path, &sign_in("x")).unwrap_err().kind(), io::ErrorKind::NotFound);
-    }
-}
+mod tests;

@@ -14,27 +14,28 @@ use crate::config::settings::{App, CertificateFiles};
 use crate::daemon::token::{Claims, Class, SignIn, store};
 
 /// A token endpoint, a directory for what proves who asks, and a source.
-struct Site {
-    server: Server,
-    dir: TempDir,
-    app: App,
+pub(super) struct Site {
+    pub(super) server: Server,
+    pub(super) dir: TempDir,
+    pub(super) app: App,
 }
 
 impl Site {
-    async fn new(credential: impl FnOnce(&Path) -> Credential, scripts: Vec<Script>) -> Self {
+    pub(super) async fn new(credential: impl FnOnce(&Path) -> Credential, scripts: Vec<Script>) -> Self {
         let server = Server::plain(scripts).await;
         let dir = tempfile::tempdir().unwrap();
         let app = app(&server.url("http"), credential(dir.path()));
         Self { server, dir, app }
     }
 
-    fn source(&self) -> TokenSource {
+    pub(super) fn source(&self) -> TokenSource {
         TokenSource::new(&self.app, &direct()).unwrap()
     }
 
-    async fn fetch(&self, claims: Option<&Claims>) -> TokenReply {
+    pub(super) async fn fetch(&self, claims: Option<&Claims>) -> TokenReply {
         let source = self.source();
-        let (tried, reply) = tokio::time::timeout(LONG, source.fetch(LONG, WALL, claims)).await.unwrap();
+        let (tried, reply) =
+            tokio::time::timeout(LONG, source.fetch(LONG, WALL, claims, None)).await.unwrap();
         assert_eq!(tried, source.fingerprint(), "what it was tried with");
         let shown = format!("{reply:?} {source:?} {tried:?}");
         assert!(!shown.contains("c4nary") && !shown.contains("canary"), "a secret shows: {shown}");
@@ -42,23 +43,23 @@ impl Site {
     }
 
     /// The fields of the next request.
-    async fn form(&mut self) -> Vec<(String, String)> {
+    pub(super) async fn form(&mut self) -> Vec<(String, String)> {
         let request = self.server.request().await;
         let (head, body) = request.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("POST /9c7f0000-0000-4000-8000-000000000001/oauth2/v2.0/token HTTP/1.1"));
         url::form_urlencoded::parse(body.as_bytes()).into_owned().collect()
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(super) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.dir.path().join(name), text).unwrap();
     }
 
     /// Where the sign-in is kept.
-    fn sign_in(&self) -> PathBuf {
+    pub(super) fn sign_in(&self) -> PathBuf {
         self.dir.path().join("login/contoso.json")
     }
 
-    fn signed_in(&self, refresh_token: &str) {
+    pub(super) fn signed_in(&self, refresh_token: &str) {
         let sign_in = SignIn {
             id: Uuid::new_v4(),
             tenant: self.app.tenant,
@@ -69,20 +70,20 @@ impl Site {
         store(&self.sign_in(), &sign_in).unwrap();
     }
 
-    fn kept(&self) -> String {
+    pub(super) fn kept(&self) -> String {
         SignIn::read(&self.sign_in()).unwrap().refresh_token.expose_secret().to_owned()
     }
 }
 
-fn value<'f>(form: &'f [(String, String)], name: &str) -> Option<&'f str> {
+pub(super) fn value<'f>(form: &'f [(String, String)], name: &str) -> Option<&'f str> {
     form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
-fn granted() -> Script {
+pub(super) fn granted() -> Script {
     Script::answer(200, "", TOKEN)
 }
 
-fn with_refresh_token(token: &str) -> Script {
+pub(super) fn with_refresh_token(token: &str) -> Script {
     let body = json!({ "token_type": "Bearer", "expires_in": 3599, "access_token": "ey.canary.x", "refresh_token": token });
     Script::answer(200, "", &body.to_string())
 }
@@ -104,11 +105,11 @@ fn token_file(dir: &Path) -> Credential {
     Credential::FederatedTokenFile(dir.join("token"))
 }
 
-fn login(dir: &Path) -> Credential {
+pub(super) fn login(dir: &Path) -> Credential {
     Credential::SignedIn(dir.join("login/contoso.json"))
 }
 
-fn class(reply: &TokenReply) -> Class {
+pub(super) fn class(reply: &TokenReply) -> Class {
     reply.detail.as_ref().expect("what failed is told").class
 }
 
@@ -158,59 +159,6 @@ async fn a_token_file_is_read_at_each_request() {
     assert!(reply.detail.unwrap().meaning.contains("federated_token_file /"));
     std::fs::remove_file(site.dir.path().join("token")).unwrap();
     assert!(site.fetch(None).await.detail.unwrap().meaning.contains("does not exist"));
-    assert!(site.server.is_idle(), "a request without a proof");
-}
-
-#[tokio::test]
-async fn each_refresh_token_is_on_disk_before_its_access_token_is_used() {
-    let scripts = vec![with_refresh_token("r2-c4nary"), with_refresh_token("r3-c4nary"), granted()];
-    let mut site = Site::new(login, scripts).await;
-    site.signed_in("r1-c4nary");
-    let before = site.source().fingerprint();
-    for (used, kept) in [("r1-c4nary", "r2-c4nary"), ("r2-c4nary", "r3-c4nary"), ("r3-c4nary", "r3-c4nary")] {
-        assert!(site.fetch(None).await.token.is_some());
-        let form = site.form().await;
-        assert_eq!(
-            (value(&form, "grant_type"), value(&form, "refresh_token")),
-            (Some("refresh_token"), Some(used))
-        );
-        assert!(value(&form, "scope").unwrap().ends_with("/Presence.ReadWrite offline_access openid"));
-        assert_eq!(site.kept(), kept);
-    }
-    assert_eq!(site.source().fingerprint(), before, "the sign-in is the same");
-    site.signed_in("r9");
-    assert_ne!(site.source().fingerprint(), before, "somebody has signed in anew");
-}
-
-#[tokio::test]
-async fn a_refresh_token_that_cannot_be_kept_gives_no_access_token() {
-    let mut site = Site::new(login, vec![with_refresh_token("r2")]).await;
-    site.signed_in("r1");
-    // A directory in the place of the file beside: no rights would stop root.
-    std::fs::create_dir(site.dir.path().join("login/.contoso.json")).unwrap();
-    let reply = site.fetch(None).await;
-    assert_eq!(reply.answer, failed(TokenFailure::Unreachable, None));
-    assert!(reply.detail.unwrap().meaning.contains("could not be written"));
-    assert_eq!(site.kept(), "r1");
-    site.form().await;
-}
-
-#[tokio::test]
-async fn who_has_not_signed_in_or_not_for_this_app_is_told_to() {
-    let mut site = Site::new(login, vec![granted()]).await;
-    std::fs::create_dir(site.dir.path().join("login")).unwrap();
-    let told = |reply: TokenReply| {
-        assert_eq!((class(&reply), reply.answer), (Class::SignIn, failed(TokenFailure::Rejected, None)));
-        let detail = reply.detail.unwrap();
-        assert!(detail.advice.ends_with("`presenced login contoso`"), "{detail:?}");
-        detail.meaning
-    };
-    assert_eq!(told(site.fetch(None).await), "nobody has signed in for this app");
-    site.signed_in("r1-c4nary");
-    site.app.tenant = "11111111-1111-4111-8111-111111111111".parse().unwrap();
-    assert!(told(site.fetch(None).await).contains("another tenant or app"));
-    site.write("login/contoso.json", "{\"refresh_token\":\"c4nary\"}");
-    assert!(told(site.fetch(None).await).contains("damaged"));
     assert!(site.server.is_idle(), "a request without a proof");
 }
 

@@ -74,6 +74,16 @@ fn a_code_is_pending_until_its_person_has_signed_in_and_good_once() {
 }
 
 #[test]
+fn what_an_admin_has_granted_is_in_the_token_unasked() {
+    let mut t = public(&json!({"granted_scopes": ["Presence.Read", "Presence.ReadWrite"]}));
+    let codes = t.begin();
+    t.types(&codes.user_code, Decision::SignsIn(USER)).unwrap();
+    let verdict = t.poll(&codes.device_code).unwrap();
+    let scopes = ["Presence.ReadWrite", "Presence.Read"].map(str::to_owned);
+    assert_eq!(verdict.subject, Subject::User(USER, scopes.into()));
+}
+
+#[test]
 fn who_asks_too_soon_is_slowed_down_for_good() {
     let mut t = public(&json!({}));
     let code = t.begin().device_code;
