@@ -9,6 +9,7 @@ use super::super::id::{Generation, Slot, UserId};
 use super::super::outcome::{Loss, Outcome, Refusal, TokenAnswer};
 use super::super::presence::Wish;
 use super::super::session::{Asked, Fate, Need};
+use super::super::snapshot::Phase;
 use super::super::time::MonoTime;
 use super::super::token::Fetched;
 use super::Lane;
@@ -70,7 +71,7 @@ impl Lane {
             self.out.push_back(Output::Event(Event::LaneUp {
                 lane: self.ix,
                 down_for: now.since(since),
-                lapsed: self.count(super::super::snapshot::Phase::Lapsed),
+                lapsed: self.count(Phase::Lapsed),
             }));
         }
         if was_parked && !self.standing.parked() {
@@ -243,6 +244,16 @@ impl Lane {
         self.stand(slot, Some((Queue::Parked, now + next_try)));
         if wanted {
             self.out.push_back(Output::Event(Event::Parked { session, user, refusal, next_try }));
+            self.notice_all_parked(refusal, now);
+        }
+    }
+
+    /// When the last of several users is parked, one by one, that is about the lane, too: one line in all, after those on
+    /// each of them. Of an only user nothing is left to say.
+    fn notice_all_parked(&mut self, refusal: Refusal, now: MonoTime) {
+        let parked = self.count(Phase::Parked(refusal));
+        if parked > 1 && parked == self.wanted() {
+            self.tell_down(Trouble::Refused(refusal), now);
         }
     }
 

@@ -190,9 +190,11 @@ fn by_outcome(answers: &Answers) -> [(&'static str, u64); 5] {
     ]
 }
 
-/// Whether it may send, or will soon without anybody's doing. What has no sessions has nothing to renew.
+/// Whether it may send, or will soon without anybody's doing, and for someone who is not refused. What has no sessions
+/// has nothing to renew.
 fn can_renew(lane: &LaneSnapshot) -> bool {
-    lane.sessions == 0 || matches!(lane.standing, Standing::Open | Standing::Closed(_))
+    let everyone = lane.sessions - lane.unfunded.min(lane.sessions);
+    everyone == 0 || lane.parked < everyone && matches!(lane.standing, Standing::Open | Standing::Closed(_))
 }
 
 fn timestamp(at: SystemTime) -> f64 {
