@@ -55,6 +55,7 @@ pub(super) fn admit(
     let apps = apps::admit(contents, &around, problems);
     let control = doors::control(main, sources, &apps, problems);
     let http = doors::http(main, problems);
+    let ping = main.ping.admit(problems);
     let users = users::admit(contents, sources, &apps, complete, problems);
     if let Some(environment) = environment.filter(|environment| environment.looked_into) {
         check::environment(main, &network, &apps, environment, problems);
@@ -68,13 +69,23 @@ pub(super) fn admit(
         daemon: &daemon,
         control: &control,
         http: http.as_ref(),
+        ping: ping.as_ref(),
         network: &network,
         log_users,
         people: &people,
     };
     let hash = hash::of(&written, &apps, &plan, sources);
-    let settings =
-        Settings { daemon, control, http, network, log_users, apps: apps.into_settings(&plan), people, hash };
+    let settings = Settings {
+        daemon,
+        control,
+        http,
+        ping,
+        network,
+        log_users,
+        apps: apps.into_settings(&plan),
+        people,
+        hash,
+    };
     Some(Admitted { settings, plan, used: users.used })
 }
 

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::daemon::Daemon;
 use super::doors::{Control, Http};
+use super::ping::Ping;
 use super::problem::{Code, Problem};
 use super::read::{Key, Reader, Schema, TOP_KEYS};
 use super::settings::{Cloud, LogUsers, Proxy};
@@ -28,6 +29,7 @@ pub(super) struct Contents {
     pub(super) network: Network,
     pub(super) control: Control,
     pub(super) http: Http,
+    pub(super) ping: Ping,
     pub(super) log_users: Key<LogUsers>,
     pub(super) defaults: Stated,
     /// `[defaults.app]`.
@@ -84,7 +86,7 @@ pub(super) const INCLUDED: Schema = Schema {
     what: "an included file",
     keys: &["defaults", "app", "user", "users_from"],
     later: &["group", "schedule"],
-    special: &["include", "daemon", "network", "log", "control", "http"],
+    special: &["include", "daemon", "network", "log", "control", "http", "ping"],
 };
 pub(super) const NETWORK: Schema =
     Schema { what: "[network]", keys: &["proxy", "ca_file"], later: &[], special: &[] };
@@ -142,6 +144,10 @@ impl Contents {
             if let Some(http) = reader.table(tree, "http") {
                 let at = tree.get("http").map(|value| reader.place(value));
                 contents.http = Http::read(reader, http, at);
+            }
+            if let Some(ping) = reader.table(tree, "ping") {
+                let at = tree.get("ping").map(|value| reader.place(value));
+                contents.ping = Ping::read(reader, ping, at);
             }
             if let Some(log) = reader.table(tree, "log") {
                 reader.check_keys(log, &LOG);

@@ -13,6 +13,7 @@ mod doors;
 mod environment;
 mod file;
 mod include;
+mod ping;
 mod private;
 mod problem;
 mod read;

@@ -52,8 +52,19 @@ impl<T> Key<T> {
 }
 
 /// The keys that belong to no table.
-pub(super) const TOP_KEYS: &[&str] =
-    &["include", "daemon", "control", "http", "network", "log", "defaults", "app", "user", "users_from"];
+pub(super) const TOP_KEYS: &[&str] = &[
+    "include",
+    "daemon",
+    "control",
+    "http",
+    "ping",
+    "network",
+    "log",
+    "defaults",
+    "app",
+    "user",
+    "users_from",
+];
 
 /// The keys that a table may have.
 pub(super) struct Schema {

@@ -21,6 +21,7 @@ pub mod meters;
 pub mod network;
 pub mod outlook;
 pub mod overrides;
+pub mod ping;
 pub mod reload;
 pub mod serve;
 pub mod signals;

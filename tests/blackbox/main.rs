@@ -38,6 +38,7 @@ mod overrides;
 mod peers;
 mod plan;
 mod printed;
+mod probes;
 mod refusals;
 mod reload;
 mod restart;
