@@ -19,6 +19,7 @@ mod site;
 mod tunnel;
 
 // The tests.
+mod alerts;
 mod authority;
 mod batch;
 mod contract;
@@ -33,6 +34,7 @@ mod logs;
 mod many_tenants;
 mod metrics;
 mod million;
+mod monitoring;
 mod network;
 mod overrides;
 mod peers;
