@@ -17,6 +17,7 @@ use crate::daemon::doors::Doors;
 use crate::daemon::driver::Daemon;
 use crate::daemon::logging::{self, LogFormat};
 use crate::daemon::notices::Notices;
+use crate::daemon::ping;
 use crate::daemon::reload::ConfigFile;
 use crate::daemon::signals::Signals;
 use crate::daemon::start::{self, StartError};
@@ -89,6 +90,8 @@ async fn keep(config: &Path, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let doors = Doors::open(&settings, &desk);
     let prompts = Prompts::start(&daemon.commands()).await.context("the prompts do not start")?;
     let mut listeners = JoinSet::new();
+    // If it ever ends by a bug, whoever is called notices.
+    listeners.spawn(ping::keep(daemon.figures(), desk.clock.clone()));
     listeners.spawn(signals.forward(daemon.commands()));
     let (figures, commands) = (daemon.figures(), daemon.commands());
     listeners.spawn(Watch { seen, figures, commands, clock: desk.clock.clone() }.keep());

@@ -57,6 +57,7 @@ pub(super) fn admit(
     let control = doors::control(main, sources, &apps, problems);
     let http = doors::http(main, problems);
     let notify = notify::notify(main, problems);
+    let ping = main.ping.admit(problems);
     let users = users::admit(contents, sources, &apps, complete, problems);
     if let Some(environment) = environment.filter(|environment| environment.looked_into) {
         check::environment(main, &network, &apps, environment, problems);
@@ -71,6 +72,7 @@ pub(super) fn admit(
         daemon: &daemon,
         control: &control,
         http: http.as_ref(),
+        ping: ping.as_ref(),
         network: &network,
         log_users,
         notify: &notify,
@@ -81,6 +83,7 @@ pub(super) fn admit(
         daemon,
         control,
         http,
+        ping,
         network,
         log_users,
         notify,

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::daemon::Daemon;
 use super::doors::{Control, Http};
 use super::notify::NotifyEntry;
+use super::ping::Ping;
 use super::problem::{Code, Problem};
 use super::read::{Key, Reader, Schema, TOP_KEYS};
 use super::settings::{Cloud, LogUsers, Proxy};
@@ -29,6 +30,7 @@ pub(super) struct Contents {
     pub(super) network: Network,
     pub(super) control: Control,
     pub(super) http: Http,
+    pub(super) ping: Ping,
     pub(super) log_users: Key<LogUsers>,
     pub(super) notify: Vec<NotifyEntry>,
     pub(super) defaults: Stated,
@@ -86,7 +88,7 @@ pub(super) const INCLUDED: Schema = Schema {
     what: "an included file",
     keys: &["defaults", "app", "user", "users_from"],
     later: &["group", "schedule"],
-    special: &["include", "daemon", "network", "log", "control", "http", "notify"],
+    special: &["include", "daemon", "network", "log", "control", "http", "ping", "notify"],
 };
 pub(super) const NETWORK: Schema =
     Schema { what: "[network]", keys: &["proxy", "ca_file"], later: &[], special: &[] };
@@ -147,6 +149,10 @@ impl Contents {
             }
             let notify = reader.tables(tree, "notify");
             contents.notify = notify.iter().map(|(t, at)| NotifyEntry::read(reader, t, *at)).collect();
+            if let Some(ping) = reader.table(tree, "ping") {
+                let at = tree.get("ping").map(|value| reader.place(value));
+                contents.ping = Ping::read(reader, ping, at);
+            }
             if let Some(log) = reader.table(tree, "log") {
                 reader.check_keys(log, &LOG);
                 contents.log_users = reader.key(log, "users", |reader, value| {

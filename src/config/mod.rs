@@ -15,6 +15,7 @@ mod file;
 mod footprint;
 mod include;
 pub mod notify;
+mod ping;
 mod private;
 mod problem;
 mod read;

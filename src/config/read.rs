@@ -57,6 +57,7 @@ pub(super) const TOP_KEYS: &[&str] = &[
     "daemon",
     "control",
     "http",
+    "ping",
     "network",
     "log",
     "defaults",

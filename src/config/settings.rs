@@ -22,6 +22,8 @@ pub struct Settings {
     pub control: ControlSettings,
     /// `[http]`; `None`: nothing is served there.
     pub http: Option<HttpSettings>,
+    /// `[ping]`; `None`: nobody is called.
+    pub ping: Option<PingSettings>,
     /// `[network]`.
     pub network: Network,
     /// `[log] users`.
@@ -37,6 +39,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The share of sessions that Graph refuses and that is taken for well, in percent.
+    #[must_use]
+    pub fn tolerate(&self) -> u8 {
+        self.http.map_or(HttpSettings::TOLERATE, |http| http.tolerate)
+    }
+
     /// Puts another state directory in the place of that of the config, with what is kept in it.
     pub fn keep_in(&mut self, state_dir: &Path) {
         for app in &mut self.apps {
@@ -133,6 +141,30 @@ pub struct HttpSettings {
     pub listen: SocketAddr,
     /// The share of parked sessions that `/heldz` takes for well, in percent.
     pub tolerate: u8,
+}
+
+impl HttpSettings {
+    /// [`HttpSettings::tolerate`], where nothing else is said.
+    pub const TOLERATE: u8 = 1;
+}
+
+/// `[ping]`: whom to call as long as all is well.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PingSettings {
+    /// The URL: https, or http on loopback. Its path may be secret.
+    pub url: Url,
+    /// How often, from 10 s to a day.
+    pub every: Duration,
+}
+
+/// Without the path of the URL.
+impl std::fmt::Debug for PingSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PingSettings")
+            .field("host", &self.url.host_str())
+            .field("every", &self.every)
+            .finish_non_exhaustive()
+    }
 }
 
 /// `[network]`.

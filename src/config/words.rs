@@ -270,7 +270,7 @@ pub(super) fn endpoint(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Url
 }
 
 /// A URL that says what it seems to say: the parser would drop line breaks and turn back-slashes.
-fn parse_url(text: &str) -> Option<Url> {
+pub(super) fn parse_url(text: &str) -> Option<Url> {
     let plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
     let url = Url::parse(text).ok().filter(Url::has_host)?;
     let rest = text.get(url.scheme().len()..)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::logging::Summary;
+use super::meters;
 use super::reload::Accepted;
 use super::token::expiry::End;
 use super::troubles::Troubles;
@@ -35,6 +36,12 @@ pub struct Figures {
     pub accepted: Accepted,
     /// The last reload; `None`: there was none.
     pub last_reload: Option<LastReload>,
+    /// When the file was taken last, in wall time; `None`: never in this run.
+    pub last_taken: Option<SystemTime>,
+    /// When the keeper was last prompted to look at everything again, in wall time; `None`: not yet.
+    pub last_sweep: Option<SystemTime>,
+    /// What has been counted for each app.
+    pub meters: Arc<meters::Apps>,
     /// Overrides in force.
     pub overrides: usize,
     /// Who is released; `None`: nobody.
@@ -169,12 +176,15 @@ impl Figures {
     }
 }
 
+/// What tests elsewhere need, too.
 #[cfg(test)]
-mod tests {
+pub(super) mod testing {
     use super::*;
     use crate::keeper::id::{Guid, LaneIx, LaneKey};
+    use crate::keeper::tally::Tally;
 
-    fn lane(held: u32) -> LaneSnapshot {
+    /// An app `contoso` that has 483 sessions and holds so many.
+    pub fn lane(held: u32) -> LaneSnapshot {
         LaneSnapshot {
             lane: LaneIx(0),
             key: LaneKey { graph: "g".into(), tenant: Guid::from_u128(1), client: Guid::from_u128(2) },
@@ -201,10 +211,12 @@ mod tests {
             refused: 0,
             lost: 0,
             lapses: 0,
+            tally: Tally::default(),
         }
     }
 
-    fn figures(stage: Stage, lanes: Vec<LaneSnapshot>, trouble: ConfigTrouble) -> Figures {
+    /// A daemon with these lanes.
+    pub fn figures(stage: Stage, lanes: Vec<LaneSnapshot>, trouble: ConfigTrouble) -> Figures {
         let config = ConfigHash([0x7f; 32]);
         let loaded = crate::config::load_sources(
             crate::config::Sources::new("c.toml", include_str!("../../config.example.toml")),
@@ -223,12 +235,21 @@ mod tests {
                 .unwrap()
                 .next,
             last_reload: None,
+            last_taken: None,
+            last_sweep: None,
+            meters: Arc::default(),
             overrides: 0,
             released: None,
             ends: Arc::default(),
             troubles: Arc::default(),
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{figures, lane};
+    use super::*;
 
     #[test]
     fn the_status_line_says_what_is_held_and_by_which_config() {

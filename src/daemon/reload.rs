@@ -123,6 +123,10 @@ impl ConfigFile {
     /// # Errors
     /// When an endpoint is not on loopback and has to be.
     pub fn admit(&self, settings: &Settings) -> Result<(), Refused> {
+        let calls_away = settings.ping.as_ref().is_some_and(|ping| !is_loopback(&ping.url));
+        if self.loopback_only && calls_away {
+            return Err(Refused::because("[ping] url: with --speed, it must be on loopback"));
+        }
         let away = settings.apps.iter().filter(|_| self.loopback_only).find(|app| !stays_here(app));
         away.map_or(Ok(()), |app| {
             let why = format!("app {}: with --speed, Graph and login must be on loopback", app.name);

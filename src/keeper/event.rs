@@ -7,6 +7,7 @@ use super::id::{Generation, LaneIx, LaneKey, SessionIx, Slot, UserId};
 use super::outcome::{Loss, Outcome, Refusal, TokenAnswer};
 use super::plan::LaneHead;
 use super::presence::{PresenceState, Wish};
+use super::tally::Tally;
 use super::time::MonoTime;
 
 /// What happened outside.
@@ -153,6 +154,8 @@ pub enum Output {
     Close {
         /// Its place, free from now on.
         lane: LaneIx,
+        /// What it has counted.
+        tally: Box<Tally>,
     },
     /// A call to Graph.
     Send(Request),
@@ -209,6 +212,8 @@ pub struct Request {
     pub generation: Generation,
     /// When to give up: it is [`Loss::Timeout`] then.
     pub deadline: MonoTime,
+    /// Of a renewal: since when it was due. `None`: it is none, or one ahead of its time.
+    pub due: Option<MonoTime>,
 }
 
 /// What is asked of Graph.

@@ -271,7 +271,7 @@ impl Keeper {
         self.apps[lane.app].lanes.remove(&ix);
         self.wakes.set(ix.0, MonoTime::FAR);
         self.moving.retain(|_, old| old.lane != ix);
-        self.out.push_back(Output::Close { lane: ix });
+        self.out.push_back(Output::Close { lane: ix, tally: Box::new(lane.tally) });
     }
 
     fn restore(&mut self, restored: RestoredLane, plan: &Plan) {

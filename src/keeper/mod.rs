@@ -20,6 +20,7 @@ mod reading;
 mod recent;
 mod session;
 pub mod snapshot;
+pub mod tally;
 pub mod time;
 mod token;
 mod trouble;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::id::{LaneIx, LaneKey, SessionIx, Slot, UserId};
 use super::outcome::Refusal;
 use super::presence::{PresenceState, Wish};
+use super::tally::Tally;
 use super::time::MonoTime;
 use std::sync::Arc;
 
@@ -68,6 +69,8 @@ pub struct LaneSnapshot {
     pub lost: u64,
     /// Leases that lapsed before their renewal was granted.
     pub lapses: u64,
+    /// The same and more, call by call.
+    pub tally: Tally,
 }
 
 /// Whether a lane may send, and if not, until when.

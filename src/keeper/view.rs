@@ -6,6 +6,7 @@ use super::lane::Lane;
 use super::machine::Keeper;
 use super::session::Session;
 use super::snapshot::{LaneSnapshot, Next, Page, Phase, Query, SessionView, Snapshot, Standing};
+use super::tally::Answers;
 use super::time::MonoTime;
 
 impl Keeper {
@@ -103,6 +104,7 @@ fn view_lane(lane: &mut Lane, now: MonoTime) -> LaneSnapshot {
         Standing::Open if lane.token.usable(now).is_none() => Standing::NoToken,
         standing => standing,
     };
+    let of = |count: fn(&Answers) -> u64| count(&lane.tally.sets) + count(&lane.tally.clears);
     LaneSnapshot {
         lane: lane.ix,
         key: lane.key.clone(),
@@ -123,12 +125,13 @@ fn view_lane(lane: &mut Lane, now: MonoTime) -> LaneSnapshot {
         standing,
         token_good_for: lane.token.good_for(now),
         renewals: lane.tally.renewals,
-        granted: lane.tally.granted,
-        throttled: lane.tally.throttled,
-        token_rejected: lane.tally.token_rejected,
-        refused: lane.tally.refused,
-        lost: lane.tally.lost,
+        granted: of(|answers| answers.granted),
+        throttled: of(|answers| answers.throttled),
+        token_rejected: of(|answers| answers.token_rejected),
+        refused: of(|answers| answers.refused),
+        lost: of(|answers| answers.lost),
         lapses: lane.tally.lapses,
+        tally: lane.tally,
     }
 }
 

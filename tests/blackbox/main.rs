@@ -8,6 +8,7 @@
 // What the tests are made with.
 mod daemon;
 mod graph;
+mod http_door;
 mod keys;
 mod meddler;
 mod patience;
@@ -18,6 +19,7 @@ mod site;
 mod tunnel;
 
 // The tests.
+mod alerts;
 mod authority;
 mod batch;
 mod contract;
@@ -30,7 +32,9 @@ mod faults;
 mod full_lane;
 mod logs;
 mod many_tenants;
+mod metrics;
 mod million;
+mod monitoring;
 mod network;
 mod notify;
 mod overrides;
@@ -38,6 +42,7 @@ mod page;
 mod peers;
 mod plan;
 mod printed;
+mod probes;
 mod refusals;
 mod reload;
 mod restart;

@@ -154,7 +154,7 @@ impl Bench {
                 Output::Event(event) => self.events.push(event),
                 Output::Remember { session, user, record } => self.remembered.push((session, user, record)),
                 Output::Open { .. } => {}
-                Output::Close { lane } => self.closed.push(lane),
+                Output::Close { lane, .. } => self.closed.push(lane),
                 Output::Sleep { until, .. } => {
                     self.until = until;
                     return;

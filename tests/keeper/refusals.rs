@@ -152,6 +152,30 @@ fn five_users_refused_and_none_granted_park_the_lane() {
 }
 
 #[test]
+fn when_the_last_of_all_users_is_parked_the_lane_is_down_until_one_is_granted() {
+    let everyone = || plan().lane(1).users(0..40, wish(Available, 60));
+    let mut t = Bench::holding(everyone());
+    t.run(secs(600), |_| Outcome::Refused(Refusal::NotFound));
+    assert_eq!(parked(&t).iter().filter(|(of, _)| *of == user(7)).count(), 2, "each by itself");
+    let refused = Trouble::Refused(Refusal::NotFound);
+    let downs = |t: &Bench| {
+        t.events
+            .iter()
+            .filter(|e| matches!(e, Event::LaneDown { trouble, .. } if *trouble == refused))
+            .count()
+    };
+    assert_eq!(downs(&t), 1, "{:?}", t.events);
+    t.input(Input::Unpark);
+    t.run(secs(60), |_| Outcome::Granted);
+    assert!(t.events.iter().any(|e| matches!(e, Event::LaneUp { .. })));
+    t.run(
+        2 * HOUR,
+        |r| if r.user == user(7) { Outcome::Granted } else { Outcome::Refused(Refusal::NotFound) },
+    );
+    assert_eq!(downs(&t), 1, "one that is left is enough");
+}
+
+#[test]
 fn deleted_users_at_the_head_of_a_lane_do_not_take_the_others_with_them() {
     let mut t = Bench::holding(plan().lane(1).users(100..200, wish(Available, 60)));
     t.token = Some(TokenAnswer::Granted { lifetime: secs(600), refresh_in: None });

@@ -211,7 +211,7 @@ impl World {
             Output::Open { lane, key } => {
                 self.lanes.insert(lane, key);
             }
-            Output::Close { lane } => {
+            Output::Close { lane, .. } => {
                 if let Some(key) = self.lanes.remove(&lane) {
                     self.ledger.remove(&key);
                 }

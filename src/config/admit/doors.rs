@@ -142,6 +142,6 @@ pub(super) fn http(main: &Contents, problems: &mut Vec<Problem>) -> Option<HttpS
     }
     Some(HttpSettings {
         listen: *written.listen.value()?,
-        tolerate: written.tolerate.value().copied().unwrap_or(1),
+        tolerate: written.tolerate.value().copied().unwrap_or(HttpSettings::TOLERATE),
     })
 }

@@ -14,14 +14,14 @@ use crate::config::notify::Notify;
 use crate::config::read::Key;
 use crate::config::settings::{
     ConfigHash, ControlSettings, DaemonSettings, HttpSettings, Identity, LogUsers, Network, OnStop, Person,
-    Proxy, StartWith,
+    PingSettings, Proxy, StartWith,
 };
 use crate::config::source::{Placed, Sources};
 use crate::keeper::id::UserId;
 use crate::keeper::{OnRemove, Plan};
 
 /// Begins every hash. A change of what is hashed, or how, gives it another number.
-const FORMAT: &str = "presenced config 3";
+const FORMAT: &str = "presenced config 4";
 
 /// What the files say besides apps and sessions.
 pub(super) struct Written<'a> {
@@ -29,6 +29,7 @@ pub(super) struct Written<'a> {
     pub(super) daemon: &'a DaemonSettings,
     pub(super) control: &'a ControlSettings,
     pub(super) http: Option<&'a HttpSettings>,
+    pub(super) ping: Option<&'a PingSettings>,
     pub(super) network: &'a Network,
     pub(super) log_users: LogUsers,
     pub(super) notify: &'a [Notify],
@@ -136,6 +137,8 @@ impl Canon {
         }
         self.text(&written.http.map(|http| http.listen.to_string()).unwrap_or_default());
         self.number(written.http.map_or(0, |http| http.tolerate.into()));
+        self.text(written.ping.map_or("", |ping| ping.url.as_str()));
+        self.number(written.ping.map_or(0, |ping| ping.every.as_secs()));
     }
 
     /// What came to the format after its number: it counts where it is not the default, each with a word of its own, so

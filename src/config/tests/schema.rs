@@ -7,16 +7,17 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::config::read::Schema;
 use crate::config::schema::SCHEMA;
-use crate::config::{credential, daemon, doors, file, notify, users_from};
+use crate::config::{credential, daemon, doors, file, notify, ping, users_from};
 
 /// Each table of keys, and where the schema has it.
-const TABLES: [(&Schema, &str); 16] = [
+const TABLES: [(&Schema, &str); 17] = [
     (&file::MAIN, ""),
     (&daemon::DAEMON, "/properties/daemon"),
     (&doors::CONTROL, "/properties/control"),
     (&doors::TOKEN, "/properties/control/properties/tokens/items"),
     (&doors::HTTP, "/properties/http"),
     (&notify::NOTIFY, "/properties/notify/items"),
+    (&ping::PING, "/properties/ping"),
     (&file::NETWORK, "/properties/network"),
     (&file::LOG, "/properties/log"),
     (&file::DEFAULTS, "/properties/defaults"),
@@ -135,7 +136,7 @@ fn an_editor_underlines_nothing_in_good_configs() {
 #[test]
 fn of_the_bad_configs_an_editor_underlines_those_that_are_bad_by_themselves() {
     // What takes two tables, the files around the config, or arithmetic to see.
-    const UNSEEN: [&str; 16] = [
+    const UNSEEN: [&str; 17] = [
         "ambiguous_alias",
         "app_twice",
         "near_quota",
@@ -143,6 +144,7 @@ fn of_the_bad_configs_an_editor_underlines_those_that_are_bad_by_themselves() {
         "no_effect",
         "no_state",
         "no_user",
+        "ping",
         "signed_in_users",
         "unfunded",
         "unknown_app",
@@ -172,7 +174,7 @@ fn of_the_bad_configs_an_editor_underlines_those_that_are_bad_by_themselves() {
 }
 
 /// Lines that are right, each with its table.
-const GOOD: [(&str, &str); 51] = [
+const GOOD: [(&str, &str); 53] = [
     ("", "include = []"),
     ("daemon", "state_dir = \"s\""),
     ("daemon", "on_stop = \"leave\""),
@@ -186,6 +188,8 @@ const GOOD: [(&str, &str); 51] = [
     ("daemon", "start_with = \"last-good\""),
     ("daemon", "start_with = \"file\""),
     ("daemon", "reload = [\"sighup\"]"),
+    ("ping", "url = \"https://watch.example.org/presenced?id=1\"\nevery = \"24h\""),
+    ("ping", "url = \"http://127.0.0.1:8000/\"\nevery = \"10s\""),
     ("network", "proxy = \"none\""),
     ("network", "proxy = \"env\""),
     ("network", "proxy = \"HTTP://user:word@proxy.example.org:3128/\""),

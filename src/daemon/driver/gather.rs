@@ -159,6 +159,7 @@ mod tests {
             call: Call::Clear,
             generation: Generation(1),
             deadline: MonoTime::FAR,
+            due: None,
         }
     }
 

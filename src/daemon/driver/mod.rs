@@ -36,6 +36,7 @@ use super::lanes::{Lanes, Ways};
 use super::latency::Latency;
 use super::ledger;
 use super::logging::People;
+use super::meters::Meters;
 use super::overrides::scribe::Scribe;
 use super::overrides::{Full, Overrides, Whom};
 use super::reload::{Accepted, ConfigFile, Prepared, Refused};
@@ -201,10 +202,13 @@ impl Daemon {
             started: parts.clock.wall(),
             accepted: parts.first.next.clone(),
             last_reload: None,
+            last_taken: None,
             overrides: parts.overrides.len(),
             released: None,
             ends: Arc::default(),
             troubles: Arc::default(),
+            meters: Arc::default(),
+            last_sweep: None,
         };
         let (publish, figures) = watch::channel(Arc::new(first));
         let mut task = JoinSet::new();
@@ -313,9 +317,12 @@ struct Driver {
     people: People,
     chatter: Chatter,
     latency: Latency,
+    meters: Meters,
     renewals: u64,
     started: SystemTime,
     last_reload: Option<LastReload>,
+    last_taken: Option<SystemTime>,
+    last_sweep: Option<SystemTime>,
 }
 
 /// Calls that went out together, or one alone.
@@ -403,6 +410,7 @@ impl Driver {
             drained: false,
             chatter: Chatter::default(),
             latency: Latency::default(),
+            meters: Meters::default(),
             renewals: 0,
             steering: steer::Steering::default(),
             scribe,
@@ -411,6 +419,8 @@ impl Driver {
             troubles: Arc::default(),
             started: parts.clock.wall(),
             last_reload: None,
+            last_taken: None,
+            last_sweep: None,
             clock: parts.clock,
         };
         driver.steer_as(parts.overrides);

@@ -32,7 +32,8 @@ impl Driver {
                     self.write(Write::Record { session, stored });
                 }
                 Output::Open { lane, key } => self.open(lane, key),
-                Output::Close { lane } => {
+                Output::Close { lane, tally } => {
+                    self.meters.close(lane, &tally);
                     self.lanes.close(lane);
                     self.gather.close(lane);
                     self.chatter.closed(lane);

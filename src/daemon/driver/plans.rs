@@ -228,6 +228,9 @@ impl Driver {
     pub(super) fn in_force(&mut self, counts: Counts) {
         let stage = std::mem::replace(&mut self.stage, Stage::Quiet);
         let Stage::Applying { from, since, files, outlook } = stage else { return };
+        if self.trouble.last_good.is_none() {
+            self.last_taken = Some(self.clock.wall());
+        }
         let config = self.accepted.settings.hash;
         let took = self.clock.real_span(self.clock.now().since(since));
         let plan = InForce { config, outlook, counts, took };

@@ -60,6 +60,9 @@ impl Driver {
                     requests.iter().map(|&Request { user, call, .. }| Ask { user, call }).collect();
                 let task = async move { client.call_together(&asks, &token, timeout, wall).await };
                 let task = self.sends.spawn(task).id();
+                for due in requests.iter().filter_map(|request| request.due) {
+                    self.meters.renews(session.lane, now.since(due));
+                }
                 self.sending.insert(task, Sent { requests, at: now });
                 return;
             }
@@ -85,6 +88,7 @@ impl Driver {
         let count = answers.len();
         for (Request { session, user, generation, .. }, answer) in requests.into_iter().zip(answers) {
             self.latency.record(now.since(at));
+            self.meters.answered(session.lane, now.since(at));
             // Before the keeper hears of it: it asks for another token at once.
             if let Some(claims) = answer.claims {
                 self.lanes.challenged(session.lane, generation, claims);
@@ -178,6 +182,7 @@ mod tests {
             call: Call::Set(wish),
             generation: Generation(1),
             deadline: NOW + Duration::from_secs(2),
+            due: Some(NOW),
         };
         let held = SessionView {
             session: SessionIx::FIRST,

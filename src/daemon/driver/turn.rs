@@ -123,6 +123,7 @@ impl Driver {
             }
             Command::Stop { by } => self.stop(by),
             Command::Sweep => {
+                self.last_sweep = Some(self.clock.wall());
                 self.feed(Input::Wake, &Said::default());
                 self.keep_again();
             }
@@ -172,16 +173,20 @@ impl Driver {
             (None, 0) => None,
             (None, users) => Some(Released::Users(users)),
         };
+        let snapshot = self.keeper.snapshot(at);
         Figures {
             at,
             stage,
-            snapshot: self.keeper.snapshot(at),
+            meters: self.meters.count(&snapshot, at),
+            snapshot,
             config,
             trouble: self.trouble.clone(),
             wall: self.clock.wall(),
             started: self.started,
             accepted: self.accepted.clone(),
             last_reload: self.last_reload.clone(),
+            last_taken: self.last_taken,
+            last_sweep: self.last_sweep,
             overrides: overrides.len(),
             released,
             ends: self.ends_told.ends(),

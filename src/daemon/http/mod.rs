@@ -1,6 +1,7 @@
 //! What `[http] listen` serves: probes, metrics and the status page. Nothing here changes anything, and nothing asks who
 //! reads.
 
+mod metrics;
 mod page;
 mod probes;
 
@@ -15,6 +16,7 @@ pub fn router(desk: Desk) -> Router {
         .route("/healthz", get(probes::healthz))
         .route("/readyz", get(probes::readyz))
         .route("/heldz", get(probes::heldz))
+        .route("/metrics", get(metrics::metrics))
         .with_state(desk.clone())
         .merge(page::router(desk))
 }

@@ -26,7 +26,7 @@ pub(super) async fn readyz(State(desk): State<Desk>) -> impl IntoResponse {
 /// `GET /heldz`: 200 while every session is held in time. For alerts, not for probes that restart.
 pub(super) async fn heldz(State(desk): State<Desk>) -> impl IntoResponse {
     let figures = desk.figures();
-    let tolerate = figures.accepted.settings.http.map_or(1, |http| http.tolerate);
+    let tolerate = figures.accepted.settings.tolerate();
     let reasons = health::unheld(&figures, tolerate);
     answer(reasons.is_empty(), json!({ "held": reasons.is_empty(), "reasons": reasons }))
 }

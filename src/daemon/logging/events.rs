@@ -159,6 +159,8 @@ pub fn cause(trouble: Trouble) -> String {
         Trouble::Lost(loss) => format!("{loss} x5"),
         Trouble::NoToken => "no token".to_owned(),
         Trouble::TokenRejected => "every token is rejected".to_owned(),
-        Trouble::Refused(refusal) => format!("status {} for five users, none granted", refusal.status()),
+        Trouble::Refused(refusal) => {
+            format!("status {} for every user asked, none granted", refusal.status())
+        }
     }
 }

@@ -379,6 +379,16 @@ pub fn listen_failed(what: &str, at: &str, error: &dyn std::error::Error) {
     );
 }
 
+/// Whoever is called as long as all is well could not be: it is tried again.
+pub fn ping_failed(host: &str, what: &str, advice: &str) {
+    line!(WARN, "ping_failed", host = host, error = what, advice = advice);
+}
+
+/// They can be called again.
+pub fn ping_works_again(host: &str) {
+    line!(INFO, "ping_works_again", host = host);
+}
+
 /// Overrides, or who changed what, could not be written.
 pub fn overrides_unkept(path: &Path, error: &io::Error) {
     line!(

@@ -9,6 +9,7 @@ use super::super::id::{Generation, Slot, UserId};
 use super::super::outcome::{Loss, Outcome, Refusal, TokenAnswer};
 use super::super::presence::Wish;
 use super::super::session::{Asked, Fate, Need};
+use super::super::snapshot::Phase;
 use super::super::time::MonoTime;
 use super::super::token::Fetched;
 use super::Lane;
@@ -29,6 +30,7 @@ impl Lane {
     ) -> Option<UserId> {
         let asked = self.with(slot, |s| s.asked.take())?;
         self.budget.answered(now);
+        self.tally.answered(asked.call, outcome);
         let probe = self.standing.answered(slot);
         match outcome {
             Outcome::Granted => return self.granted(slot, asked, probe, now),
@@ -45,7 +47,6 @@ impl Lane {
         let was_parked = self.standing.parked();
         let was_probing = self.standing.probes();
         self.standing.granted(probe);
-        self.tally.granted += 1;
         self.notice_lapse(slot, now);
         self.unwatch(slot);
         let unparked = self.with(slot, |s| {
@@ -70,7 +71,7 @@ impl Lane {
             self.out.push_back(Output::Event(Event::LaneUp {
                 lane: self.ix,
                 down_for: now.since(since),
-                lapsed: self.count(super::super::snapshot::Phase::Lapsed),
+                lapsed: self.count(Phase::Lapsed),
             }));
         }
         if was_parked && !self.standing.parked() {
@@ -140,7 +141,6 @@ impl Lane {
     }
 
     fn throttled(&mut self, slot: Slot, retry_after: Option<Duration>, probe: bool, now: MonoTime) {
-        self.tally.throttled += 1;
         let used = self.budget.used(now);
         if let Some(closed) = self.standing.throttled(retry_after, probe, now) {
             self.standing.forgive(now, self.normal(now));
@@ -161,7 +161,6 @@ impl Lane {
     }
 
     fn token_rejected(&mut self, slot: Slot, generation: Generation, probe: bool, now: MonoTime) {
-        self.tally.token_rejected += 1;
         if probe {
             self.standing.probe_refused(now);
         }
@@ -205,7 +204,6 @@ impl Lane {
     }
 
     fn refused(&mut self, slot: Slot, refusal: Refusal, asked: Asked, probe: bool, now: MonoTime) {
-        self.tally.refused += 1;
         if probe {
             self.standing.probe_refused(now);
         }
@@ -246,11 +244,20 @@ impl Lane {
         self.stand(slot, Some((Queue::Parked, now + next_try)));
         if wanted {
             self.out.push_back(Output::Event(Event::Parked { session, user, refusal, next_try }));
+            self.notice_all_parked(refusal, now);
+        }
+    }
+
+    /// When the last of several users is parked, one by one, that is about the lane, too: one line in all, after those on
+    /// each of them. Of an only user nothing is left to say.
+    fn notice_all_parked(&mut self, refusal: Refusal, now: MonoTime) {
+        let parked = self.count(Phase::Parked(refusal));
+        if parked > 1 && parked == self.wanted() {
+            self.tell_down(Trouble::Refused(refusal), now);
         }
     }
 
     fn lost(&mut self, slot: Slot, loss: Loss, retry_after: Option<Duration>, probe: bool, now: MonoTime) {
-        self.tally.lost += 1;
         let normal = self.normal(now);
         if let Some(trouble) = self.standing.lost(loss, probe, now, normal) {
             self.tell_down(trouble, now);
@@ -274,6 +281,7 @@ impl Lane {
 
     /// A token request was answered.
     pub(in super::super) fn token_answered(&mut self, answer: TokenAnswer, now: MonoTime) {
+        self.tally.token(answer);
         match self.token.answered(answer, now) {
             Fetched::Token { lifetime, news } => {
                 self.standing.new_token();

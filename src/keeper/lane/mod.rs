@@ -16,6 +16,7 @@ use super::id::{Generation, LaneIx, LaneKey, SessionIx, Slot, UserId};
 use super::plan::LaneHead;
 use super::session::{Fate, Need, PHASES, Session, phase_index};
 use super::snapshot::Phase;
+use super::tally::Tally;
 use super::time::MonoTime;
 use super::token::Token;
 use super::trouble::Standing;
@@ -71,18 +72,6 @@ pub(super) struct Lane {
     unproven: Option<Generation>,
     /// What is to go out.
     pub(super) out: Outbox,
-}
-
-/// What a lane counts.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) renewals: u64,
-    pub(super) granted: u64,
-    pub(super) throttled: u64,
-    pub(super) token_rejected: u64,
-    pub(super) refused: u64,
-    pub(super) lost: u64,
-    pub(super) lapses: u64,
 }
 
 /// A walk once round all slots, a few at a time.

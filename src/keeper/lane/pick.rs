@@ -242,6 +242,7 @@ impl Lane {
     }
 
     fn send(&mut self, slot: Slot, generation: Generation, now: MonoTime) -> Request {
+        let due = self.due_since(slot, now);
         self.stand(slot, None);
         // Its answer will tell.
         self.unproven = None;
@@ -273,7 +274,7 @@ impl Lane {
         self.budget.spend(now);
         self.standing.sent(slot, now);
         self.since_clear = if call == Call::Clear { 0 } else { (self.since_clear + 1).min(CLEAR_SHARE) };
-        Request { session: self.session_ix(slot), user, call, generation, deadline }
+        Request { session: self.session_ix(slot), user, call, generation, deadline, due }
     }
 
     /// The wish with the expiration that is sent: where its end is known, no longer than that and a cold start.

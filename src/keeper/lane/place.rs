@@ -50,6 +50,16 @@ impl Lane {
         }
     }
 
+    /// Since when a session is due that is to be renewed now; `None`: it is not, its renewal would be an early one.
+    pub(super) fn due_since(&self, slot: Slot, now: MonoTime) -> Option<MonoTime> {
+        let session = self.session(slot);
+        let due = session.need() == Need::Renewal
+            && session.place.is_some_and(|(queue, _)| !matches!(queue, Queue::Due | Queue::Moving));
+        let lease = session.lease.filter(|_| due)?;
+        // The fraction may have grown since it became due.
+        Some(self.due_at(&lease, session.until, now).min(now))
+    }
+
     /// When a lease is renewed: f x term after its send; not before the wish ends if it lasts that long.
     fn due_at(&self, lease: &Lease, until: MonoTime, now: MonoTime) -> MonoTime {
         /// What comes at the edge is given this long to arrive.
