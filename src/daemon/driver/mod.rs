@@ -3,6 +3,8 @@
 //! Nothing here decides about a session. The loop never blocks on a disk: the ledger, the config and its archive have
 //! threads of their own.
 
+mod books;
+mod command;
 mod credentials;
 mod ending;
 mod gather;
@@ -15,6 +17,7 @@ mod sends;
 mod steer;
 mod turn;
 
+pub use command::Command;
 pub use look::{Looked, OverridesPage};
 pub use plans::{ReloadAsk, Reloaded};
 pub use read::{ReadResult, Unread};
@@ -37,13 +40,12 @@ use super::latency::Latency;
 use super::ledger;
 use super::logging::People;
 use super::meters::Meters;
+use super::overrides::Overrides;
 use super::overrides::scribe::Scribe;
-use super::overrides::{Full, Overrides, Whom};
 use super::reload::{Accepted, ConfigFile, Prepared, Refused};
-use super::signals::Origin;
 use super::story::Story;
 use super::systemd::Systemd;
-use super::tempo::{Hour, Tempo};
+use super::tempo::Tempo;
 use super::token::{Fingerprint, TokenDetail, TokenReply, TokenSource, expiry};
 use super::troubles::Troubles;
 use crate::config::Sources;
@@ -84,82 +86,6 @@ pub struct Kept {
     pub leases: PathBuf,
     /// Directory of the accepted configs.
     pub accepted: PathBuf,
-}
-
-/// What others ask of the driver.
-#[derive(Debug)]
-pub enum Command {
-    /// Look at the file again.
-    Reload(ReloadAsk),
-    /// Something else is wanted than the plan says, or no longer.
-    Steer {
-        /// What.
-        what: Steer,
-        /// Who asks, for the history.
-        by: Arc<str>,
-        /// Who waits to hear of it.
-        to: oneshot::Sender<Result<Steered, Full>>,
-    },
-    /// Tell of these sessions.
-    Look {
-        /// Whose.
-        whom: Vec<Whom>,
-        /// Who wants to know.
-        to: oneshot::Sender<Vec<Looked>>,
-    },
-    /// Read what others see of a user.
-    Read {
-        /// Whose.
-        whom: Whom,
-        /// Who wants to know.
-        to: oneshot::Sender<ReadResult>,
-    },
-    /// Tell how things stand now, and of the sessions that stand worst.
-    Worst {
-        /// At most so many.
-        limit: usize,
-        /// Of this app; `None`: of all.
-        app: Option<String>,
-        /// Who wants to know.
-        to: oneshot::Sender<(Figures, Vec<Looked>)>,
-    },
-    /// Tell how many requests each lane had answered in the last hour, minute by minute.
-    Tempo {
-        /// Who wants to know.
-        to: oneshot::Sender<HashMap<LaneIx, Hour>>,
-    },
-    /// Tell of overrides and releases.
-    Overrides {
-        /// At most so many of each.
-        limit: usize,
-        /// Who wants to know.
-        to: oneshot::Sender<OverridesPage>,
-    },
-    /// Renew every session ahead of its time, from spare quota.
-    RenewAll {
-        /// Who asks.
-        by: Option<Origin>,
-    },
-    /// End in good order.
-    Stop {
-        /// Who asks.
-        by: Option<Origin>,
-    },
-    /// Let the keeper look at everything again: no lost timer leaves a session alone for longer than this comes.
-    Sweep,
-    /// Log how things stand.
-    Summary,
-    /// Look whether a credential is another.
-    CheckCredentials,
-    /// Look whether the end of a credential is near.
-    CheckEnds,
-    /// Tell some sessions.
-    Sessions {
-        /// Which.
-        query: Query,
-        /// Who wants to know.
-        to: oneshot::Sender<Page>,
-    },
 }
 
 /// How a daemon ended.

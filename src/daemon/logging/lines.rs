@@ -1,7 +1,5 @@
 //! What the daemon says of itself.
 
-use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use jiff::civil::Date;
@@ -11,7 +9,6 @@ use super::people::People;
 use super::stderr;
 use crate::config::settings::ConfigHash;
 use crate::daemon::graph::Detail;
-use crate::daemon::ledger::Damage;
 use crate::daemon::outlook::{Crowded, Outlook};
 use crate::daemon::signals::Origin;
 use crate::daemon::token::expiry::{End, Notice};
@@ -346,22 +343,6 @@ pub fn app_unknown(graph: &str, tenant: String, client: String) {
     );
 }
 
-/// The ledger could not be written.
-pub fn ledger_failed(leases: &Path, error: &io::Error) {
-    line!(
-        ERROR,
-        "ledger_failed",
-        path = leases.display().to_string(),
-        error = error.to_string(),
-        advice = "renewals go on; a restart now would not know all leases",
-    );
-}
-
-/// The ledger can be written again.
-pub fn ledger_works_again() {
-    line!(INFO, "ledger_works_again");
-}
-
 /// Others can reach the daemon here.
 pub fn listening(what: &str, at: &str) {
     line!(INFO, "listening", door = what, at = at);
@@ -389,66 +370,13 @@ pub fn ping_works_again(host: &str) {
     line!(INFO, "ping_works_again", host = host);
 }
 
-/// Overrides, or who changed what, could not be written.
-pub fn overrides_unkept(path: &Path, error: &io::Error) {
-    line!(
-        ERROR,
-        "overrides_unkept",
-        path = path.display().to_string(),
-        error = error.to_string(),
-        advice = "overrides are in force all the same; a restart now would not know them, nor the history who made them",
-    );
-}
-
-/// They can be written again.
-pub fn overrides_kept_again() {
-    line!(INFO, "overrides_kept_again");
-}
-
-/// Lines on overrides could not be read at a start.
-pub fn overrides_damaged(lines: usize, error: Option<&io::Error>) {
-    line!(
-        ERROR,
-        "overrides_damaged",
-        lines = (lines > 0).then_some(lines),
-        error = error.map(ToString::to_string),
-        advice = "what they said is not in force; the others are",
-    );
-}
-
-/// A ledger file is not as it was written.
-pub fn ledger_damaged(damage: &Damage) {
-    line!(ERROR, "ledger_damaged", file = damage.file.display().to_string(), what = damage.what.to_string());
-}
-
-/// There is no ledger file, although a config was in force here before.
-pub fn ledger_missing(leases: &Path) {
-    line!(
-        WARN,
-        "ledger_missing",
-        path = leases.display().to_string(),
-        advice =
-            "everyone is set anew, `presenced plan` says what that costs; who was removed meanwhile runs out",
-    );
-}
-
-/// The accepted config could not be kept.
-pub fn archive_failed(error: &dyn std::error::Error) {
-    line!(
-        ERROR,
-        "archive_failed",
-        error = chain(error),
-        advice = "a start with a broken file would run on an older config, or not at all",
-    );
-}
-
 /// A task of the daemon panicked; what it was to do counts as lost.
 pub fn task_panicked(task: &str) {
     line!(ERROR, "task_panicked", task = task, advice = "this is a bug: please report the line before");
 }
 
 /// An error with its sources.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

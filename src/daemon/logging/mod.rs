@@ -6,6 +6,7 @@
 
 mod events;
 mod format;
+mod kept;
 mod line;
 mod lines;
 mod notices;
@@ -15,6 +16,7 @@ mod stderr;
 mod watch;
 
 pub use events::{Joined, cause, keeper_event};
+pub use kept::*;
 pub use lines::*;
 pub use notices::*;
 pub use people::People;

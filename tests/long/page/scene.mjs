@@ -10,11 +10,11 @@ const PRESENCED = process.env.PRESENCED;
 const SPEED = "60";
 const TENANT = "9c7f0000-0000-4000-8000-000000000001";
 const NAMES = [
-  "Anna Lindqvist", "Front desk", "Bence Kovács", "Chiara Russo", "Support queue", "David Okafor", "Elif Yıldız",
-  "Frida Nilsen", "Gate 3", "Hugo Martin", "Ines Ferreira", "Jonas Weber", "Night porter", "Kateřina Nováková",
-  "Liam O'Brien", "Mei Tanaka", "Noor Haddad", "Olga Petrenko", "Pharmacy counter", "Quentin Dubois",
-  "Rosa Álvarez", "Sven Eriksson", "Theresa Brandt", "Ursula Meier", "Switchboard", "Workshop", "Xenia Popescu",
-  "Yusuf Demir", "<script>alert(1)</script>", "\"Zoë\" & Co",
+  "Ambulance desk", "Front desk", "Büro Süd", "Cafeteria", "Support queue", "Dispatch", "Empfang Öst",
+  "Finance", "Gate 3", "Helpdesk", "Infirmary", "Janitor", "Night porter", "Kvíz & kassa",
+  "Library's desk", "Mail room", "North gate", "Operator 1", "Pharmacy counter", "Quay",
+  "Réception", "Sales line", "Ticket office", "Underground car park", "Switchboard", "Workshop", "X-ray",
+  "Yard", "<script>alert(1)</script>", "\"Zoë\" & Co",
 ];
 
 export const id = (n) => `4b7d0000-0000-4000-8000-${(0xa000 + n * 257).toString(16).padStart(12, "0")}`;
