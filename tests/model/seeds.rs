@@ -82,9 +82,8 @@ impl Seed {
 
     /// A plan that the quota keeps with some room.
     fn plan(&mut self) -> Plan {
-        let lanes = (0..self.lanes).filter(|_| true).collect::<Vec<_>>();
         let mut plan = Vec::new();
-        for lane in lanes {
+        for lane in 0..self.lanes {
             if lane > 0 && self.chance.one_in(6) {
                 continue;
             }
@@ -224,10 +223,8 @@ impl Seed {
 
     /// What the keeper says is held is held.
     fn check_truth(&mut self) {
-        let mut query = Query { from: SessionIx::FIRST, limit: 10_000 };
-        query.limit = 10_000;
         let snapshot = self.world.keeper.snapshot(self.world.now);
-        let page = self.world.keeper.sessions(query);
+        let page = self.world.keeper.sessions(Query { from: SessionIx::FIRST, limit: 10_000 });
         for lane in &snapshot.lanes {
             let held: Vec<_> = page
                 .sessions
