@@ -208,6 +208,10 @@ impl Driver {
         if matches!(from, From::Reload { .. }) {
             self.trouble.last_good = None;
         }
+        // At once with the troubles that it ends: figures may be read before the keeper has taken all of it.
+        if self.trouble.last_good.is_none() {
+            self.last_taken = Some(self.clock.wall());
+        }
         // With a million users, freeing what was in force takes a while, too.
         let old = std::mem::replace(&mut self.accepted, next);
         self.writing.spawn_blocking(move || drop(old));
@@ -228,9 +232,6 @@ impl Driver {
     pub(super) fn in_force(&mut self, counts: Counts) {
         let stage = std::mem::replace(&mut self.stage, Stage::Quiet);
         let Stage::Applying { from, since, files, outlook } = stage else { return };
-        if self.trouble.last_good.is_none() {
-            self.last_taken = Some(self.clock.wall());
-        }
         let config = self.accepted.settings.hash;
         let took = self.clock.real_span(self.clock.now().since(since));
         let plan = InForce { config, outlook, counts, took };
