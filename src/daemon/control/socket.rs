@@ -72,7 +72,8 @@ pub fn bind(path: &Path, group: Option<&str>) -> Result<(UnixListener, Socket), 
     let listener = UnixListener::bind(&beside).map_err(unusable(&beside))?;
     let ready = || -> io::Result<u64> {
         std::fs::set_permissions(&beside, PermissionsExt::from_mode(MODE))?;
-        if let Some(group) = group {
+        // Under systemd it is the daemon's own, which needs no call that a service has no business with.
+        if let Some(group) = group.filter(|group| *group != rustix::process::getegid()) {
             rustix::fs::chown(&beside, None, Some(group))?;
         }
         listener.set_nonblocking(true)?;
