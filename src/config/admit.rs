@@ -5,11 +5,15 @@ mod azure;
 mod check;
 mod credential;
 mod doors;
+mod groups;
 mod hash;
+mod meant;
 mod notify;
 mod people;
 mod proof;
 mod rows;
+mod says;
+mod schedules;
 mod table;
 mod users;
 
@@ -21,6 +25,7 @@ use super::environment::Environment;
 use super::file::Contents;
 use super::problem::Problem;
 use super::read::Key;
+use super::rota::Rotas;
 use super::settings::{DaemonSettings, LogUsers, Network, OnStop, Proxy, Settings, StartWith};
 use super::source::{FileIx, Sources};
 use crate::keeper::{OnRemove, Plan};
@@ -36,6 +41,7 @@ const LISTED_MAX: usize = 20;
 pub(super) struct Admitted {
     pub(super) settings: Settings,
     pub(super) plan: Plan,
+    pub(super) rotas: Rotas,
     /// What was asked for of each CSV file.
     pub(super) used: BTreeMap<FileIx, Used>,
 }
@@ -58,13 +64,20 @@ pub(super) fn admit(
     let http = doors::http(main, problems);
     let notify = notify::notify(main, problems);
     let ping = main.ping.admit(problems);
-    let users = users::admit(contents, sources, &apps, complete, problems);
+    let schedules = schedules::admit(contents, sources, problems);
+    let among = users::Among { contents, sources, apps: &apps, schedules: &schedules, complete };
+    let users::Users { sessions, people, used, groups, courses, .. } = users::admit(among, problems);
+    if complete {
+        schedules.unused(problems);
+    }
+    meant::check(&courses, meant::ANY_DAY, problems);
     if let Some(environment) = environment.filter(|environment| environment.looked_into) {
         check::environment(main, &network, &apps, environment, problems);
         notify::check(main, problems);
     }
-    let people = users.people.into_map();
-    let plan = Plan::new(apps.lanes(users.sessions));
+    let people = people.into_map();
+    let plan = Plan::new(apps.lanes(sessions));
+    let (rotas, groups) = (courses.into_rotas(apps.keys()), groups.into_settings(&apps.keys()));
     check::funding(&plan, &apps, problems);
     let log_users = main.log_users.value().copied().unwrap_or(LogUsers::Id);
     let written = hash::Written {
@@ -77,6 +90,8 @@ pub(super) fn admit(
         log_users,
         notify: &notify,
         people: &people,
+        groups: &groups,
+        rotas: &rotas,
     };
     let hash = hash::of(&written, &apps, &plan, sources);
     let settings = Settings {
@@ -89,9 +104,10 @@ pub(super) fn admit(
         notify,
         apps: apps.into_settings(&plan),
         people,
+        groups,
         hash,
     };
-    Some(Admitted { settings, plan, used: users.used })
+    Some(Admitted { settings, plan, rotas, used })
 }
 
 fn daemon(main: &Contents, sources: &Sources) -> DaemonSettings {

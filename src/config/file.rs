@@ -4,15 +4,18 @@
 use std::time::Duration;
 
 use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::daemon::Daemon;
 use super::doors::{Control, Http};
+use super::group::GroupEntry;
 use super::notify::NotifyEntry;
 use super::ping::Ping;
 use super::problem::{Code, Problem};
 use super::read::{Key, Reader, Schema, TOP_KEYS};
+use super::schedule::entry::{Follows, ScheduleEntry, timezone};
 use super::settings::{Cloud, LogUsers, Proxy};
 use super::source::{FileIx, Place, Placed};
 use super::stated::Stated;
@@ -34,6 +37,8 @@ pub(super) struct Contents {
     pub(super) log_users: Key<LogUsers>,
     pub(super) notify: Vec<NotifyEntry>,
     pub(super) defaults: Stated,
+    /// `[defaults] timezone`.
+    pub(super) timezone: Key<TimeZone>,
     /// `[defaults.app]`.
     pub(super) app_defaults: AppKeys,
     pub(super) apps: Vec<AppEntry>,
@@ -41,6 +46,8 @@ pub(super) struct Contents {
     pub(super) apps_unread: bool,
     pub(super) users: Vec<UserEntry>,
     pub(super) users_from: Vec<UsersFrom>,
+    pub(super) groups: Vec<GroupEntry>,
+    pub(super) schedules: Vec<ScheduleEntry>,
 }
 
 /// `[network]`.
@@ -79,15 +86,15 @@ pub(super) struct UserEntry {
     pub(super) aliases: Key<Vec<Placed<Box<str>>>>,
     pub(super) app: Key<Box<str>>,
     pub(super) stated: Stated,
+    pub(super) follows: Follows,
     pub(super) priority: Key<i32>,
 }
 
-pub(super) const MAIN: Schema =
-    Schema { what: "the config", keys: TOP_KEYS, later: &["group", "schedule"], special: &[] };
+pub(super) const MAIN: Schema = Schema { what: "the config", keys: TOP_KEYS, later: &[], special: &[] };
 pub(super) const INCLUDED: Schema = Schema {
     what: "an included file",
-    keys: &["defaults", "app", "user", "users_from"],
-    later: &["group", "schedule"],
+    keys: &["defaults", "app", "user", "users_from", "group", "schedule"],
+    later: &[],
     special: &["include", "daemon", "network", "log", "control", "http", "ping", "notify"],
 };
 pub(super) const NETWORK: Schema =
@@ -95,8 +102,8 @@ pub(super) const NETWORK: Schema =
 pub(super) const LOG: Schema = Schema { what: "[log]", keys: &["users"], later: &[], special: &[] };
 pub(super) const DEFAULTS: Schema = Schema {
     what: "[defaults]",
-    keys: &["app", "availability", "activity", "expiration"],
-    later: &["timezone"],
+    keys: &["app", "availability", "activity", "expiration", "timezone"],
+    later: &[],
     special: &[],
 };
 pub(super) const APP_DEFAULTS: Schema = Schema {
@@ -117,7 +124,18 @@ pub(super) const QUOTA: Schema =
     Schema { what: "quota", keys: &["requests", "per"], later: &[], special: &[] };
 pub(super) const USER: Schema = Schema {
     what: "[[user]]",
-    keys: &["id", "name", "aliases", "app", "availability", "activity", "expiration", "priority"],
+    keys: &[
+        "id",
+        "name",
+        "aliases",
+        "app",
+        "availability",
+        "activity",
+        "expiration",
+        "priority",
+        "timezone",
+        "schedules",
+    ],
     later: &[],
     special: &[],
 };
@@ -166,6 +184,7 @@ impl Contents {
         if let Some(defaults) = reader.table(tree, "defaults") {
             reader.check_keys(defaults, &DEFAULTS);
             contents.defaults = Stated::read(reader, defaults);
+            contents.timezone = reader.key(defaults, "timezone", timezone);
             if let Some(app) = reader.table(defaults, "app") {
                 reader.check_keys(app, &APP_DEFAULTS);
                 contents.app_defaults = AppKeys::read(reader, app);
@@ -179,6 +198,10 @@ impl Contents {
             reader.tables(tree, "user").iter().map(|(t, at)| UserEntry::read(reader, t, *at)).collect();
         let users_from = reader.tables(tree, "users_from");
         contents.users_from = users_from.iter().map(|(t, at)| UsersFrom::read(reader, t, *at)).collect();
+        let groups = reader.tables(tree, "group");
+        contents.groups = groups.iter().map(|(t, at)| GroupEntry::read(reader, t, *at)).collect();
+        let schedules = reader.tables(tree, "schedule");
+        contents.schedules = schedules.iter().map(|(t, at)| ScheduleEntry::read(reader, t, *at)).collect();
         contents
     }
 }
@@ -258,22 +281,15 @@ impl AppEntry {
 impl UserEntry {
     fn read(reader: &mut Reader<'_>, table: &DeTable<'_>, at: Place) -> Self {
         reader.check_keys(table, &USER);
+        let (id, name, aliases) = words::person(reader, table);
         Self {
             at,
-            id: reader.key(table, "id", |reader, value| words::guid(reader, value, words::USER_ID_HELP)),
-            name: reader.key(table, "name", |reader, value| {
-                let at = reader.place(value);
-                let value = reader.string(value, "write the name in quotes")?;
-                words::person_name(reader, Placed { value, at })
-            }),
-            aliases: reader.key(table, "aliases", |reader, value| {
-                let alias = |reader: &mut Reader<'_>, text: Placed<&str>| {
-                    words::person_name(reader, text).map(|value| Placed { value, at: text.at })
-                };
-                reader.strings(value, alias)
-            }),
+            id,
+            name,
+            aliases,
             app: reader.key(table, "app", words::app_named),
             stated: Stated::read(reader, table),
+            follows: Follows::read(reader, table),
             priority: reader.key(table, "priority", words::priority),
         }
     }

@@ -1,5 +1,5 @@
 //! Finds and reads the files that a config names by a path or a pattern: those that the main one includes, and the
-//! CSV files of `[[users_from]]`.
+//! CSV files and calendars.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::file::Contents;
 use super::footprint::Footprint;
 use super::problem::{Code, Problem, shown_path};
 use super::read::{Key, Reader};
-use super::source::{FileIx, Place, Placed, Source, Sources, is_table};
+use super::source::{FileIx, Place, Placed, Source, Sources, is_calendar, is_table};
 
 /// How many files a config may have. A provider has one for each of some hundred tenants; a pattern that matches more
 /// than this was meant otherwise.
@@ -45,6 +45,8 @@ pub(super) enum Kind {
     /// the config are no config.
     Toml,
     Table,
+    /// An iCalendar file.
+    Calendar,
 }
 
 impl Kind {
@@ -52,6 +54,7 @@ impl Kind {
         match self {
             Self::Toml => path.extension().is_some_and(|extension| extension == "toml"),
             Self::Table => is_table(path),
+            Self::Calendar => is_calendar(path),
         }
     }
 
@@ -59,13 +62,14 @@ impl Kind {
         match self {
             Self::Toml => Source::read(path),
             Self::Table => Source::read_table(path),
+            Self::Calendar => Source::read_calendar(path),
         }
     }
 
     const fn named_at(self) -> &'static str {
         match self {
             Self::Toml => "included here",
-            Self::Table => "named here",
+            Self::Table | Self::Calendar => "named here",
         }
     }
 
@@ -78,6 +82,7 @@ impl Kind {
         let message = match self {
             Self::Toml => "this include matches no file",
             Self::Table => "this pattern matches no file: no users come from it",
+            Self::Calendar => "this pattern matches no file: no exceptions come from it",
         };
         let looked_for = shown_path(Path::new(looked_for));
         let help = format!("looked for {looked_for}; names that begin with a dot do not match");
@@ -94,6 +99,10 @@ impl Kind {
             Self::Table => (
                 format!("{path} is not read: its name does not end in .csv or .tsv"),
                 "name it *.csv; a workbook is saved as \"CSV UTF-8\"",
+            ),
+            Self::Calendar => (
+                format!("{path} is not read: its name does not end in .ics"),
+                "a calendar is exported as iCalendar, *.ics",
             ),
         };
         Problem::new(code, at, message).label("matches it").help(help)
@@ -179,20 +188,28 @@ pub(super) fn read_all(patterns: &[Placed<Box<str>>], sources: &mut Sources, pro
     }
 }
 
-/// Reads the files that `[[users_from]]` names, each once, whoever asks for it.
-pub(super) fn read_tables(contents: &[Contents], sources: &mut Sources, problems: &mut Vec<Problem>) {
+/// Reads the CSV files and calendars that the files name, each once, whoever asks for it.
+pub(super) fn read_others(contents: &[Contents], sources: &mut Sources, problems: &mut Vec<Problem>) {
     let mut seen: HashSet<PathBuf> = HashSet::new();
-    for pattern in table_patterns(contents) {
+    for (kind, pattern) in others(contents) {
         let directory = sources.get(pattern.at.file).directory().to_owned();
-        for path in Kind::Table.find(&directory, &pattern, Arc::make_mut(&mut sources.footprint), problems) {
-            if seen.insert(plain(&path)) && !read_one(Kind::Table, &path, pattern.at, sources, problems) {
+        for path in kind.find(&directory, &pattern, Arc::make_mut(&mut sources.footprint), problems) {
+            if seen.insert(plain(&path)) && !read_one(kind, &path, pattern.at, sources, problems) {
                 return;
             }
         }
     }
 }
 
-/// The paths and patterns of every `[[users_from]]`, with the name of each app put in that has a place for it.
+/// What is named besides TOML files, in the order in which it is read.
+fn others(contents: &[Contents]) -> Vec<(Kind, Placed<Box<str>>)> {
+    let tables = table_patterns(contents).into_iter().map(|pattern| (Kind::Table, pattern));
+    let calendars = contents.iter().flat_map(|file| &file.schedules);
+    let calendars = calendars.filter_map(|schedule| schedule.except_from.value()).flatten();
+    tables.chain(calendars.map(|pattern| (Kind::Calendar, pattern.clone()))).collect()
+}
+
+/// The paths and patterns of every `[[users_from]]` and `members_from`, with the name of each app put in that has a place for it.
 fn table_patterns(contents: &[Contents]) -> Vec<Placed<Box<str>>> {
     let apps: BTreeSet<&str> = contents
         .iter()
@@ -200,8 +217,9 @@ fn table_patterns(contents: &[Contents]) -> Vec<Placed<Box<str>>> {
         .filter_map(|app| app.name.value())
         .map(AsRef::as_ref)
         .collect();
-    let entries = contents.iter().flat_map(|file| &file.users_from);
-    entries
+    contents
+        .iter()
+        .flat_map(|file| file.users_from.iter().chain(file.groups.iter().flat_map(|group| &group.lists)))
         .flat_map(|entry| -> Vec<_> {
             if entry.is_for_each_app() {
                 apps.iter().filter_map(|app| entry.file_of(app)).collect()
@@ -213,12 +231,13 @@ fn table_patterns(contents: &[Contents]) -> Vec<Placed<Box<str>>> {
 }
 
 /// Says which of them are not among the files in hand. A pattern may match nothing.
-pub(super) fn check_tables(contents: &[Contents], sources: &Sources, problems: &mut Vec<Problem>) {
-    let tables = Tables::of(sources);
-    for pattern in table_patterns(contents) {
+pub(super) fn check_others(contents: &[Contents], sources: &Sources, problems: &mut Vec<Problem>) {
+    let (tables, calendars) = (Found::of(sources, Kind::Table), Found::of(sources, Kind::Calendar));
+    for (kind, pattern) in others(contents) {
+        let found = if kind == Kind::Table { &tables } else { &calendars };
         let path = sources.get(pattern.at.file).directory().join(pattern.value.as_ref());
-        if !is_pattern(&pattern.value) && !tables.exact.contains_key(&plain(&path)) {
-            problems.push(Kind::Table.unreadable(pattern.at, &path, "it is not among the files in hand"));
+        if !is_pattern(&pattern.value) && !found.exact.contains_key(&plain(&path)) {
+            problems.push(kind.unreadable(pattern.at, &path, "it is not among the files in hand"));
         }
     }
 }
@@ -249,17 +268,17 @@ fn canonical(path: &Path, at: Place, problems: &mut Vec<Problem>) -> Option<Path
     }
 }
 
-/// The CSV files among the sources. What an entry asks for is found by the names alone, so that a config that was
+/// The files of a kind among the sources. What an entry asks for is found by the names alone, so that a config that was
 /// kept is the same without its directory.
-pub(super) struct Tables {
+pub(super) struct Found {
     by_path: Vec<(PathBuf, FileIx)>,
     exact: HashMap<PathBuf, FileIx>,
 }
 
-impl Tables {
-    pub(super) fn of(sources: &Sources) -> Self {
-        let tables = sources.files().filter(|(_, source)| source.is_table());
-        let by_path: Vec<_> = tables.map(|(file, source)| (plain(source.path()), file)).collect();
+impl Found {
+    pub(super) fn of(sources: &Sources, kind: Kind) -> Self {
+        let files = sources.files().filter(|(_, source)| kind.takes(source.path()));
+        let by_path: Vec<_> = files.map(|(file, source)| (plain(source.path()), file)).collect();
         let exact = by_path.iter().rev().cloned().collect();
         Self { by_path, exact }
     }

@@ -13,6 +13,7 @@ mod doors;
 mod environment;
 mod file;
 mod footprint;
+mod group;
 mod include;
 pub mod notify;
 mod ping;
@@ -20,6 +21,8 @@ mod private;
 mod problem;
 mod read;
 pub mod resolve;
+pub mod rota;
+pub mod schedule;
 pub mod schema;
 pub mod secret;
 pub mod settings;
@@ -37,6 +40,7 @@ use crate::keeper::Plan;
 use environment::Environment;
 use problem::{Code, Problem};
 use read::Reader;
+use rota::Rotas;
 use settings::Settings;
 use source::{FileIx, Source};
 use syntax::Tree;
@@ -52,7 +56,11 @@ pub struct Loaded {
     /// Everything but the plan.
     pub settings: Settings,
     /// Every session that is wanted.
+    ///
+    /// Of those who follow a schedule it has the state that costs most, and funds them by that.
     pub plan: Plan,
+    /// What they want at which time.
+    pub rotas: Rotas,
     /// Warnings and notes; no errors.
     pub warnings: Problems,
     /// The files that it was read from; of CSV files only the columns that were asked for, because nobody who is to
@@ -85,7 +93,8 @@ pub fn load(path: &Path, look: Look) -> Result<Loaded, Problems> {
 }
 
 /// The same from texts that are in hand: every file after the first is included, whatever the first one's `include`
-/// says, but for those whose names end in `.csv` or `.tsv`: they are there for `[[users_from]]` to find. Relative names are relative to the paths that the texts came from.
+/// says, but for those whose names end in `.csv`, `.tsv` or `.ics`: they are there for other entries to find. Relative
+/// names are relative to the paths that the texts came from.
 ///
 /// # Errors
 ///
@@ -126,12 +135,12 @@ fn load_sources_in(sources: Sources, environment: Option<&Environment<'_>>) -> R
     finish(sources, tree, false, problems, environment)
 }
 
-/// Reads the files, the main one already parsed, and admits what they say. `tables`: whether the CSV files are yet to
-/// be read.
+/// Reads the files, the main one already parsed, and admits what they say. `others`: whether the CSV files and calendars
+/// are yet to be read.
 fn finish(
     mut sources: Sources,
     main: Tree<'_>,
-    tables: bool,
+    others: bool,
     mut problems: Vec<Problem>,
     environment: Option<&Environment<'_>>,
 ) -> Result<Loaded, Problems> {
@@ -140,7 +149,7 @@ fn finish(
     let mut complete = main.is_sound();
     contents.push(main.read(&main_path, &mut problems));
     for (file, source) in sources.files().skip(1) {
-        if source.is_table() {
+        if !source.is_toml() {
             contents.push(file::Contents::default());
             continue;
         }
@@ -149,23 +158,23 @@ fn finish(
         contents.push(tree.read(&main_path, &mut problems));
     }
     complete &= !contents.iter().any(|contents| contents.apps_unread);
-    if tables {
-        include::read_tables(&contents, &mut sources, &mut problems);
+    if others {
+        include::read_others(&contents, &mut sources, &mut problems);
     } else {
-        include::check_tables(&contents, &sources, &mut problems);
+        include::check_others(&contents, &sources, &mut problems);
     }
     // Where a file could not be read, too, what seems to be missing may be in it.
     complete &= !problems.iter().any(|problem| problem.code == Code::Unreadable);
     let admitted = admit::admit(&contents, &sources, complete, environment, &mut problems);
     let problems = Problems::new(sources.clone(), problems);
     match admitted {
-        Some(admit::Admitted { settings, plan, used }) if problems.errors() == 0 => {
+        Some(admit::Admitted { settings, plan, rotas, used }) if problems.errors() == 0 => {
             for (file, used) in used {
                 if let Some(text) = used.only(sources.get(file).text()) {
                     sources.replace(file, text);
                 }
             }
-            Ok(Loaded { settings, plan, warnings: problems, sources })
+            Ok(Loaded { settings, plan, rotas, warnings: problems, sources })
         }
         _ => Err(problems),
     }

@@ -64,6 +64,8 @@ pub(super) const TOP_KEYS: &[&str] = &[
     "app",
     "user",
     "users_from",
+    "group",
+    "schedule",
     "notify",
 ];
 

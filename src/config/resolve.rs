@@ -1,7 +1,7 @@
 //! Desired state: what is wanted of a user, as a pure function of what the config says.
 //!
-//! There is no time in it yet: what is said holds always. Groups, schedules and overrides come between and above the
-//! layers that there are.
+//! There is no time in it: a schedule is one more layer while it is open, which [`super::rota`] knows. Overrides come
+//! above, in the daemon.
 
 use std::time::Duration;
 
@@ -27,8 +27,11 @@ impl Layer {
 
 /// What is wanted by these layers, the weakest first; `None`: no session of ours.
 #[must_use]
-pub fn wish(layers: &[Layer]) -> Option<Wish> {
-    let strongest = |says: fn(&Layer) -> bool| layers.iter().rev().find(|layer| says(layer));
+pub fn wish<'l>(
+    layers: impl IntoIterator<Item = &'l Layer, IntoIter: DoubleEndedIterator + Clone>,
+) -> Option<Wish> {
+    let layers = layers.into_iter();
+    let strongest = |says: fn(&Layer) -> bool| layers.clone().rev().find(|layer| says(layer));
     let state = strongest(|layer| layer.state.is_some())?.state??;
     let expiration = strongest(|layer| layer.expiration.is_some())?.expiration?;
     Some(Wish { state, expiration })

@@ -34,6 +34,8 @@ pub struct Settings {
     pub apps: Vec<App>,
     /// Names and aliases of users, where they have any.
     pub people: HashMap<UserId, Person>,
+    /// `[[group]]`, in the order of the files.
+    pub groups: Vec<Group>,
     /// Of the effective config: the same for files that mean the same. Seven hexadecimal digits are shown.
     pub hash: ConfigHash,
 }
@@ -215,6 +217,17 @@ pub enum LogUsers {
     Name,
     /// By a short hash of the object id.
     Hash,
+}
+
+/// Who belongs together, for commands that name them at once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Group {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The app that its members are shown by.
+    pub lane: LaneKey,
+    /// Ascending.
+    pub members: Arc<[UserId]>,
 }
 
 /// What people are called.

@@ -17,6 +17,9 @@ pub const FILE_BYTES_MAX: u64 = 64 << 20;
 /// about 350 MB. It also lets places be 32 bits.
 pub const TABLE_BYTES_MAX: u64 = 512 << 20;
 
+/// The largest calendar that is read. The holidays of a country for ten years take about 100 kB.
+const CALENDAR_BYTES_MAX: u64 = 4 << 20;
+
 /// Every file of a config, path and text, the main one first.
 #[derive(Clone, Debug)]
 pub struct Sources {
@@ -31,8 +34,8 @@ impl Sources {
         Self::from(Source::new(path.into(), text.into()))
     }
 
-    /// The same with one more file, as if the main one included it, or, by its name, as one that `[[users_from]]` may
-    /// ask for.
+    /// The same with one more file, as if the main one included it, or, by its name, as one that other
+    /// entries ask for.
     #[must_use]
     pub fn with(mut self, path: impl Into<PathBuf>, text: impl Into<String>) -> Self {
         self.files.push(Arc::new(Source::new(path.into(), text.into())));
@@ -145,9 +148,15 @@ impl Source {
         Ok(Self::new(path.to_owned(), text))
     }
 
-    /// Whether this is a CSV file, by its name.
-    pub(super) fn is_table(&self) -> bool {
-        is_table(&self.path)
+    /// Reads a calendar, UTF-8, at most [`CALENDAR_BYTES_MAX`] bytes.
+    pub(super) fn read_calendar(path: &Path) -> Result<Self, Unreadable> {
+        let bytes = bytes_of(path, CALENDAR_BYTES_MAX)?;
+        Ok(Self::new(path.to_owned(), utf8(bytes).map_err(|line| Unreadable::NotUtf8 { line })?))
+    }
+
+    /// Whether this is a TOML file, by its name: all else is something of its own.
+    pub(super) fn is_toml(&self) -> bool {
+        !is_table(&self.path) && !is_calendar(&self.path)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -201,6 +210,11 @@ impl Source {
 pub(super) fn is_table(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default();
     extension.eq_ignore_ascii_case("csv") || extension.eq_ignore_ascii_case("tsv")
+}
+
+/// Whether a file of this name is read as iCalendar.
+pub(super) fn is_calendar(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("ics"))
 }
 
 /// What is in a regular file of at most `most` bytes.

@@ -6,6 +6,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{Code, Problem};
 use super::read::{Key, Reader, Schema};
+use super::schedule::entry::Follows;
 use super::source::{Place, Placed};
 use super::stated::Stated;
 use super::words;
@@ -20,6 +21,7 @@ pub(super) struct UsersFrom {
     pub(super) columns: Vec<Column>,
     pub(super) app: Key<Box<str>>,
     pub(super) stated: Stated,
+    pub(super) follows: Follows,
     pub(super) priority: Key<i32>,
 }
 
@@ -41,11 +43,13 @@ pub(super) enum Field {
     Activity,
     Expiration,
     Priority,
+    Timezone,
+    Schedules,
 }
 
 impl Field {
     pub(super) const COUNT: usize = Self::ALL.len();
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Id,
         Self::Name,
         Self::Aliases,
@@ -54,6 +58,8 @@ impl Field {
         Self::Activity,
         Self::Expiration,
         Self::Priority,
+        Self::Timezone,
+        Self::Schedules,
     ];
 
     const fn key(self) -> &'static str {
@@ -66,13 +72,37 @@ const ID_COLUMN: &str = "id";
 
 pub(super) const USERS_FROM: Schema = Schema {
     what: "[[users_from]]",
-    keys: &["file", "columns", "app", "availability", "activity", "expiration", "priority"],
+    keys: &[
+        "file",
+        "columns",
+        "app",
+        "availability",
+        "activity",
+        "expiration",
+        "priority",
+        "timezone",
+        "schedules",
+    ],
     later: &[],
     special: &["id", "name", "aliases"],
 };
+/// `members_from`: what the members have in common stands in their group.
+pub(super) const MEMBERS_FROM: Schema =
+    Schema { what: "members_from", keys: &["file", "columns"], later: &[], special: &[] };
 pub(super) const COLUMNS: Schema = Schema {
     what: "columns",
-    keys: &["id", "name", "aliases", "app", "availability", "activity", "expiration", "priority"],
+    keys: &[
+        "id",
+        "name",
+        "aliases",
+        "app",
+        "availability",
+        "activity",
+        "expiration",
+        "priority",
+        "timezone",
+        "schedules",
+    ],
     later: &[],
     special: &[],
 };
@@ -102,9 +132,45 @@ impl UsersFrom {
             let help = format!("say which column it is: columns = {{ {name} = \"...\" }}");
             reader.push(problem.label("not a key of [[users_from]]").help(help));
         }
+        let entry = Self {
+            app: reader.key(table, "app", words::app_named),
+            stated: Stated::read(reader, table),
+            follows: Follows::read(reader, table),
+            priority: reader.key(table, "priority", words::priority),
+            ..Self::read_list(reader, table, at, "this [[users_from]]")
+        };
+        entry.check_app(reader);
+        entry
+    }
+
+    /// The same as a list of a group's members.
+    pub(super) fn read_members(reader: &mut Reader<'_>, table: &DeTable<'_>, at: Place) -> Self {
+        reader.check_keys(table, &MEMBERS_FROM);
+        Self::read_list(reader, table, at, "this `members_from`")
+    }
+
+    /// A list of a group's members by its path alone.
+    pub(super) fn of_members(file: Placed<Box<str>>) -> Self {
+        let at = file.at;
+        Self { file: Key::Given(file), columns: with_id(Vec::new(), at), ..Self::nothing(at) }
+    }
+
+    fn nothing(at: Place) -> Self {
+        Self {
+            at,
+            file: Key::Absent,
+            columns: Vec::new(),
+            app: Key::Absent,
+            stated: Stated::default(),
+            follows: Follows::default(),
+            priority: Key::Absent,
+        }
+    }
+
+    fn read_list(reader: &mut Reader<'_>, table: &DeTable<'_>, at: Place, what: &str) -> Self {
         let file = reader.key(table, "file", words::path);
         if file.is_absent() {
-            let problem = Problem::new(Code::MissingKey, at, "this [[users_from]] has no `file`");
+            let problem = Problem::new(Code::MissingKey, at, format!("{what} has no `file`"));
             reader.push(problem.help("write a path, or a pattern such as \"users.d/*.csv\""));
         }
         let columns = match reader.key(table, "columns", columns) {
@@ -112,16 +178,7 @@ impl UsersFrom {
             Key::Absent => with_id(Vec::new(), at),
             Key::Bad => Vec::new(),
         };
-        let entry = Self {
-            at,
-            file,
-            columns,
-            app: reader.key(table, "app", words::app_named),
-            stated: Stated::read(reader, table),
-            priority: reader.key(table, "priority", words::priority),
-        };
-        entry.check_app(reader);
-        entry
+        Self { file, columns, ..Self::nothing(at) }
     }
 }
 

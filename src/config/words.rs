@@ -5,11 +5,11 @@ use std::time::Duration;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use toml::Spanned;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use super::problem::{Code, Problem, shown};
-use super::read::Reader;
+use super::read::{Key, Reader};
 use super::settings::{Proxy, is_loopback};
 use super::source::{Place, Placed};
 use crate::keeper::Expiration;
@@ -201,6 +201,40 @@ pub(super) fn is_person_name(reader: &mut Reader<'_>, text: Placed<&str>) -> boo
     }
     legal
 }
+
+/// What a schedule or a group is called. It is named in commands and logs, hence no spaces.
+pub(super) fn label(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Box<str>> {
+    let text = reader.string(value, "write the name in quotes")?;
+    let legal = text.starts_with(char::is_alphanumeric)
+        && text.chars().count() <= APP_NAME_CHARS_MAX
+        && text.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    if !legal {
+        let message = format!("{} cannot be a name here", shown(text));
+        let problem = Problem::new(Code::BadName, reader.place(value), message);
+        reader.push(problem.label("letters, digits, `-`, `_` and `.`, first a letter or digit; at most 64"));
+    }
+    legal.then(|| text.into())
+}
+
+/// Id, name and aliases, as `[[user]]` and members of a group have them.
+pub(super) fn person(reader: &mut Reader<'_>, table: &DeTable<'_>) -> PersonKeys {
+    let id = reader.key(table, "id", |reader, value| guid(reader, value, USER_ID_HELP));
+    let name = reader.key(table, "name", |reader, value| {
+        let at = reader.place(value);
+        let value = reader.string(value, "write the name in quotes")?;
+        person_name(reader, Placed { value, at })
+    });
+    let aliases = reader.key(table, "aliases", |reader, value| {
+        let alias = |reader: &mut Reader<'_>, text: Placed<&str>| {
+            person_name(reader, text).map(|value| Placed { value, at: text.at })
+        };
+        reader.strings(value, alias)
+    });
+    (id, name, aliases)
+}
+
+/// Id, name and aliases.
+type PersonKeys = (Key<Guid>, Key<Box<str>>, Key<Vec<Placed<Box<str>>>>);
 
 /// A path as it is written, `~` and variables not expanded.
 pub(super) fn path(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Box<str>> {

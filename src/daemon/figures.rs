@@ -180,6 +180,9 @@ impl Figures {
 #[cfg(test)]
 pub(super) mod testing {
     use super::*;
+    use crate::daemon::clock::Clock;
+    use crate::daemon::reload::{Before, prepare};
+    use crate::keeper::Plan;
     use crate::keeper::id::{Guid, LaneIx, LaneKey};
     use crate::keeper::tally::Tally;
 
@@ -231,9 +234,7 @@ pub(super) mod testing {
             trouble,
             wall: SystemTime::UNIX_EPOCH,
             started: SystemTime::UNIX_EPOCH,
-            accepted: crate::daemon::reload::prepare(loaded, &crate::keeper::Plan::default(), None, false)
-                .unwrap()
-                .next,
+            accepted: prepare(loaded, Before::Ledger(&Plan::default()), &Clock::real(), false).unwrap().next,
             last_reload: None,
             last_taken: None,
             last_sweep: None,

@@ -1,17 +1,21 @@
 //! From the file to what the driver carries out: read, checked, compared. It blocks, so it runs on a thread of its
 //! own; nothing in force is touched.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::watch;
 
+use super::clock::Clock;
 use super::lanes::{Ways, new_ways};
 use super::logging::People;
 use super::network::{Authorities, NetworkError};
 use super::outlook::Outlook;
 use super::token;
+use crate::config::rota::{Rotas, timestamp};
 use crate::config::settings::{App, Credential, Settings, is_loopback};
 use crate::config::{self, Footprint, Loaded, Look, Problems, Sources};
 use crate::keeper::diff::SessionDiff;
@@ -23,8 +27,11 @@ use crate::keeper::{Diff, Plan, Wish, diff};
 pub struct Accepted {
     /// Everything but the plan.
     pub settings: Arc<Settings>,
-    /// The plan that the keeper follows: the file's, and removals that wait.
+    /// The plan that the keeper follows: the file's, and removals that wait. Of those who follow a schedule it has the
+    /// state that costs most, which the quota is weighed by.
     pub plan: Arc<Plan>,
+    /// What they want at other times.
+    pub rotas: Arc<Rotas>,
     /// What was in the file of certificate authorities.
     pub authorities: Authorities,
 }
@@ -109,13 +116,18 @@ impl ConfigFile {
     ///
     /// # Errors
     /// Why they are not taken.
-    pub fn prepare(&self, in_force: &Accepted, accept_shrink: bool) -> Result<Prepared, Refused> {
+    pub fn prepare(
+        &self,
+        in_force: &Accepted,
+        clock: &Clock,
+        accept_shrink: bool,
+    ) -> Result<Prepared, Refused> {
         let loaded = self.load().map_err(|problems| Refused::from(&problems))?;
         if let Some(what) = needs_restart(&in_force.settings, &loaded.settings) {
             return Err(Refused::because(what));
         }
         self.admit(&loaded.settings)?;
-        prepare(loaded, &in_force.plan, Some(in_force), accept_shrink)
+        prepare(loaded, Before::InForce(in_force), clock, accept_shrink)
     }
 
     /// Checks what a good config must hold to beyond itself.
@@ -164,14 +176,23 @@ pub fn stays_here(app: &App) -> bool {
     host_stays && is_loopback(&app.cloud.graph) && is_loopback(&app.cloud.login)
 }
 
-/// Compares a config with the plan that it replaces; `previous` is what the ways at hand were made for.
+/// What a config replaces.
+#[derive(Clone, Copy, Debug)]
+pub enum Before<'a> {
+    /// What the ledger remembers.
+    Ledger(&'a Plan),
+    /// Another config.
+    InForce(&'a Accepted),
+}
+
+/// Compares a config, as of now, with what it replaces.
 ///
 /// # Errors
 /// When `[network]` cannot be done.
 pub fn prepare(
     loaded: Loaded,
-    old: &Plan,
-    previous: Option<&Accepted>,
+    before: Before<'_>,
+    clock: &Clock,
     accept_shrink: bool,
 ) -> Result<Prepared, Refused> {
     /// Plans up to this size are checked against the diff's law in debug builds.
@@ -182,17 +203,43 @@ pub fn prepare(
     let refused = |error: NetworkError| Refused::because(error.to_string());
     // Read before the ways are made: if the file changes in between, the next reload makes them once more.
     let authorities = Authorities::read(&loaded.settings.network).map_err(refused)?;
+    let (old, in_force) = match before {
+        Before::Ledger(plan) => (plan, None),
+        Before::InForce(in_force) => (&*in_force.plan, Some(in_force)),
+    };
     // An authority may be replaced in its file, and the config not touched.
-    let previous = previous.filter(|previous| previous.authorities == authorities);
-    let ways = new_ways(&loaded.settings, previous.map(|previous| &*previous.settings)).map_err(refused)?;
+    let made_for = in_force.filter(|in_force| in_force.authorities == authorities);
+    let ways = new_ways(&loaded.settings, made_for.map(|made_for| &*made_for.settings)).map_err(refused)?;
     let max_removed = if accept_shrink { 100 } else { loaded.settings.daemon.max_removed };
     let (plan, held) = loaded.plan.hold_removals(old, max_removed);
-    let diff = diff(old, &plan);
-    debug_assert!(plan.len() > SMALL || diff.apply(old) == plan, "apply(old, diff(old, new)) == new");
-    let outlook = Outlook::of(old, &plan, &diff);
-    let changes = changes(old, &diff, &loaded.settings);
-    let next = Accepted { settings: Arc::new(loaded.settings), plan: Arc::new(plan), authorities };
+    let mut rotas = loaded.rotas;
+    let none = Rotas::default();
+    let older = in_force.map_or(&none, |in_force| &*in_force.rotas);
+    if !held.is_empty() {
+        rotas.adopt(older, &plan);
+    }
+    let (wall, now) = (clock.wall(), clock.now());
+    let (was, is) = (shown(older, old, wall), shown(&rotas, &plan, wall));
+    let mut diff = diff(&was, &is);
+    debug_assert!(plan.len() > SMALL || diff.apply(&was) == *is, "apply(old, diff(old, new)) == new");
+    let outlook = Outlook::of(&was, &plan, &diff);
+    let changes = changes(&was, &diff, &loaded.settings);
+    rotas.end(&mut diff, wall, now);
+    let next = Accepted {
+        settings: Arc::new(loaded.settings),
+        plan: Arc::new(plan),
+        rotas: Arc::new(rotas),
+        authorities,
+    };
     Ok(Prepared { next, diff, held, ways, sources: loaded.sources, warnings, outlook, changes })
+}
+
+/// A plan as the schedules have it at a moment.
+fn shown<'a>(rotas: &Rotas, plan: &'a Plan, wall: SystemTime) -> Cow<'a, Plan> {
+    if rotas.is_empty() {
+        return Cow::Borrowed(plan);
+    }
+    Cow::Owned(rotas.show(plan, &rotas.standings(timestamp(wall))))
 }
 
 /// The first changes of a diff, in words: `+ user app state`, `~ user app state -> state`, `- user app`.

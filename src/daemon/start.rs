@@ -18,7 +18,7 @@ use super::lanes::{Ways, ways_for};
 use super::ledger;
 use super::logging;
 use super::overrides::{Overrides, scribe};
-use super::reload::{ConfigFile, Refused, prepare};
+use super::reload::{Before, ConfigFile, Refused, prepare};
 use super::state_dir::{StateDir, StateDirError};
 use super::systemd::Systemd;
 use crate::config::settings::Settings;
@@ -104,7 +104,7 @@ pub fn parts(file: ConfigFile, clock: Clock, systemd: Systemd) -> Result<(Parts,
     }
     let older_ways = older_ways(&state.accepted(), &found.lanes, &loaded.settings);
     let old = Plan::of_restored(&found.lanes);
-    let first = prepare(loaded, &old, None, false).map_err(StartError::Unrunnable)?;
+    let first = prepare(loaded, Before::Ledger(&old), &clock, false).map_err(StartError::Unrunnable)?;
     let overrides = earlier_overrides(state.path(), wall, now);
     let kept = Kept { state: state.path().to_owned(), leases, accepted: state.accepted() };
     let parts = Parts {

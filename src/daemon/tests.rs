@@ -230,7 +230,8 @@ fn with_a_proxys_password(dir: &Path, app: &App, prints: &mut Prints) {
     let loaded = || config::load_sources(sources(), Look::TextsAlone).unwrap();
     prints.debug(loaded().settings);
     prints.debug(loaded());
-    prints.debug(reload::prepare(loaded(), &Plan::default(), None, false).unwrap());
+    let before = reload::Before::Ledger(&Plan::default());
+    prints.debug(reload::prepare(loaded(), before, &Clock::real(), false).unwrap());
     let wrong = Sources::new("c.toml", format!("[[app]]\nclient_secret = \"{CANARY}\"\n"));
     prints.debug(config::load_sources(wrong, Look::TextsAlone).unwrap_err());
     std::fs::write(dir.join("bad.toml"), format!("[network]\nproxy = \"socks5://u:{CANARY}@x\"\n")).unwrap();

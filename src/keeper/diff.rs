@@ -4,6 +4,7 @@ use super::id::{LaneKey, UserId};
 #[cfg(test)]
 use super::plan::Quota;
 use super::plan::{LaneHead, LanePlan, Plan, SessionPlan};
+use super::time::MonoTime;
 
 /// The difference between two plans, with the law `old.apply(&diff(old, new)) == new`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -21,6 +22,8 @@ pub struct LaneDiff {
     pub head: HeadDiff,
     /// Its sessions, ascending by user.
     pub sessions: Vec<SessionDiff>,
+    /// When what `sessions` want ends, one for one, [`MonoTime::FAR`] where nobody knows; empty: never, as far as known.
+    pub ends: Vec<MonoTime>,
 }
 
 /// What changes of a lane besides its sessions.
@@ -52,6 +55,17 @@ pub enum SessionDiff {
     },
 }
 
+impl SessionDiff {
+    /// Whose.
+    #[must_use]
+    pub const fn user(&self) -> UserId {
+        match self {
+            Self::Added(plan) | Self::Changed(plan) => plan.user,
+            Self::Removed { user, .. } => *user,
+        }
+    }
+}
+
 /// What the new plan has that the old one had not, and the other way round.
 #[must_use]
 pub fn diff(old: &Plan, new: &Plan) -> Diff {
@@ -74,7 +88,7 @@ pub fn diff(old: &Plan, new: &Plan) -> Diff {
             };
             let sessions = diff_sessions(was, is);
             if head != HeadDiff::Same || !sessions.is_empty() {
-                lanes.push(LaneDiff { key: key.clone(), head, sessions });
+                lanes.push(LaneDiff { key: key.clone(), head, sessions, ends: Vec::new() });
             }
         },
     );

@@ -298,8 +298,9 @@ impl Keeper {
                 continue;
             };
             let end = lane.sessions.len().min(pending.session + left);
-            for session in &lane.sessions[pending.session..end] {
-                self.take_session(ix, session, pending.on_remove);
+            for at in pending.session..end {
+                let until = lane.ends.get(at).copied().unwrap_or(MonoTime::FAR);
+                self.take_session(ix, &lane.sessions[at], until, pending.on_remove);
             }
             left -= end - pending.session;
             pending.session = end;
@@ -332,11 +333,11 @@ impl Keeper {
         }
     }
 
-    fn take_session(&mut self, ix: LaneIx, session: &SessionDiff, on_remove: OnRemove) {
+    fn take_session(&mut self, ix: LaneIx, session: &SessionDiff, until: MonoTime, on_remove: OnRemove) {
         let now = self.now;
         match *session {
             SessionDiff::Added(plan) | SessionDiff::Changed(plan) => {
-                self.on_lane(ix, |lane| lane.plan(plan, now));
+                self.on_lane(ix, |lane| lane.plan(plan, until, now));
             }
             SessionDiff::Removed { user, moves } => {
                 let moves = self.still_moves(ix, user, moves) && !self.is_set_elsewhere(ix, user);

@@ -154,6 +154,24 @@ impl Plan {
         users
     }
 
+    /// The same with other wishes, for the users of each lane in their order: `None` leaves one as it is. Who is funded
+    /// stays as it was settled.
+    #[must_use]
+    pub fn with_wishes<F>(&self, mut of_lane: impl FnMut(&LanePlan) -> F) -> Self
+    where
+        F: FnMut(UserId) -> Option<Option<Wish>>,
+    {
+        let lanes = self.lanes.iter().map(|lane| {
+            let mut wish_of = of_lane(lane);
+            let sessions = lane.sessions.iter().map(|session| {
+                let wish = wish_of(session.user).unwrap_or(session.wish);
+                SessionPlan { wish, ..*session }
+            });
+            LanePlan { key: lane.key.clone(), head: lane.head.clone(), sessions: sessions.collect() }
+        });
+        Self { lanes: lanes.collect() }
+    }
+
     /// Gives the lanes back, to build another plan of.
     #[must_use]
     pub fn into_lanes(self) -> Vec<LanePlan> {

@@ -30,7 +30,7 @@ use crate::daemon::clock::Clock;
 use crate::daemon::driver::{Daemon, Parts};
 use crate::daemon::lanes::Ways;
 use crate::daemon::overrides::Overrides;
-use crate::daemon::reload;
+use crate::daemon::reload::{self, Before};
 use crate::daemon::systemd::Systemd;
 use crate::keeper::{Plan, Quota};
 use crate::sandbox::faults::{Faults, LatencySpan};
@@ -164,7 +164,7 @@ fn options(quota: Quota) -> service::Options {
 
 /// The daemon of `presenced run`, with the demo's own endpoints and credential, and without anything on disk.
 fn start(loaded: Loaded, root: &Url, secret: &Path, clock: Clock) -> anyhow::Result<Daemon> {
-    let Loaded { mut settings, plan, warnings, sources } = loaded;
+    let Loaded { mut settings, plan, mut rotas, warnings, sources } = loaded;
     let mut lanes = plan.into_lanes();
     for app in &mut settings.apps {
         let before = app.lane();
@@ -173,12 +173,13 @@ fn start(loaded: Loaded, root: &Url, secret: &Path, clock: Clock) -> anyhow::Res
         for lane in lanes.iter_mut().filter(|lane| lane.key == before) {
             lane.key = app.lane();
         }
+        rotas.rename(&before, app.lane());
     }
     settings.network = Network { proxy: Proxy::None, ca_file: None };
     settings.daemon.on_stop = OnStop::Leave;
-    let loaded = Loaded { settings, plan: Plan::new(lanes), warnings, sources };
-    let first =
-        reload::prepare(loaded, &Plan::default(), None, false).map_err(|refused| anyhow!(refused.first))?;
+    let loaded = Loaded { settings, plan: Plan::new(lanes), rotas, warnings, sources };
+    let before = Before::Ledger(&Plan::default());
+    let first = reload::prepare(loaded, before, &clock, false).map_err(|refused| anyhow!(refused.first))?;
     Ok(Daemon::start(Parts {
         clock,
         first,

@@ -79,6 +79,11 @@ impl Apps {
         .collect()
     }
 
+    /// The lane of each, in order; `None`: it has problems.
+    pub(super) fn keys(&self) -> Vec<Option<LaneKey>> {
+        self.entries.iter().map(|(_, app)| app.as_ref().map(|app| app.app.lane())).collect()
+    }
+
     /// The header of the app with this lane.
     pub(super) fn place(&self, lane: &LaneKey) -> Option<Place> {
         self.entries

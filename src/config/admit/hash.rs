@@ -12,13 +12,14 @@ use crate::config::environment::is_bare;
 use crate::config::file::Contents;
 use crate::config::notify::Notify;
 use crate::config::read::Key;
+use crate::config::rota::{Rota, Rotas};
 use crate::config::settings::{
-    ConfigHash, ControlSettings, DaemonSettings, HttpSettings, Identity, LogUsers, Network, OnStop, Person,
-    PingSettings, Proxy, StartWith,
+    ConfigHash, ControlSettings, DaemonSettings, Group, HttpSettings, Identity, LogUsers, Network, OnStop,
+    Person, PingSettings, Proxy, StartWith,
 };
 use crate::config::source::{Placed, Sources};
-use crate::keeper::id::UserId;
-use crate::keeper::{OnRemove, Plan};
+use crate::keeper::id::{LaneKey, UserId};
+use crate::keeper::{OnRemove, Plan, Wish};
 
 /// Begins every hash. A change of what is hashed, or how, gives it another number.
 const FORMAT: &str = "presenced config 4";
@@ -34,6 +35,8 @@ pub(super) struct Written<'a> {
     pub(super) log_users: LogUsers,
     pub(super) notify: &'a [Notify],
     pub(super) people: &'a HashMap<UserId, Person>,
+    pub(super) groups: &'a [Group],
+    pub(super) rotas: &'a Rotas,
 }
 
 pub(super) fn of(written: &Written<'_>, apps: &Apps, plan: &Plan, sources: &Sources) -> ConfigHash {
@@ -156,6 +159,49 @@ impl Canon {
             self.number(notify.command.len() as u64);
             notify.command.iter().for_each(|word| self.text(word));
         }
+        for group in written.groups {
+            self.text("group");
+            self.text(&group.name);
+            self.lane(&group.lane);
+            self.number(group.members.len() as u64);
+            group.members.iter().for_each(|member| self.0.update(member.as_bytes()));
+        }
+        self.rotas(written.rotas);
+    }
+
+    fn lane(&mut self, lane: &LaneKey) {
+        self.text(&lane.graph);
+        self.bytes(lane.tenant.as_bytes());
+        self.bytes(lane.client.as_bytes());
+    }
+
+    /// Who follows which schedules. Many follow the same: each is put into words once.
+    fn rotas(&mut self, rotas: &Rotas) {
+        let timetables = |at| rotas.timetable(at).map(ToString::to_string).unwrap_or_default();
+        let digest = |rota: &Rota| {
+            let mut canon = Canon(Sha256::new());
+            canon.wish(rota.base);
+            for shift in &rota.shifts {
+                canon.text(&timetables(shift.timetable));
+                canon.wish(shift.wish);
+            }
+            canon.0.finalize()
+        };
+        let digests: Vec<_> = rotas.rotas().iter().map(digest).collect();
+        for (lane, followers) in rotas.followers() {
+            self.text("schedules");
+            self.lane(lane);
+            self.number(followers.len() as u64);
+            for (user, rota) in followers {
+                self.0.update(user.as_bytes());
+                self.0.update(digests[*rota as usize]);
+            }
+        }
+    }
+
+    fn wish(&mut self, wish: Option<Wish>) {
+        let (state, minutes) = wish.map_or((0, 0), |w| (1 + w.state as u8, w.expiration.minutes()));
+        self.0.update([state, minutes]);
     }
 
     fn apps(&mut self, apps: &Apps, sources: &Sources) {
@@ -217,9 +263,7 @@ impl Canon {
             self.number(lane.sessions.len() as u64);
             for session in &lane.sessions {
                 self.0.update(session.user.as_bytes());
-                let (state, minutes) =
-                    session.wish.map_or((0, 0), |w| (1 + w.state as u8, w.expiration.minutes()));
-                self.0.update([state, minutes]);
+                self.wish(session.wish);
                 self.0.update(session.priority.to_be_bytes());
             }
         }

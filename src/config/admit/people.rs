@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::LISTED_MAX;
 use crate::config::file::Contents;
 use crate::config::problem::{Code, Problem, shown};
+use crate::config::read::Key;
 use crate::config::settings::Person;
 use crate::config::source::{Place, Placed};
 use crate::config::users_from::Field;
@@ -32,6 +33,7 @@ impl<'c> People<'c> {
         let compare = contents.iter().any(|file| {
             file.users.iter().any(|user| !user.aliases.is_absent())
                 || file.users_from.iter().any(|entry| entry.has(Field::Aliases))
+                || file.groups.iter().any(|group| group.names_aliases())
         });
         Self { by_id: HashMap::new(), names: Vec::new(), aliases: Vec::new(), compare }
     }
@@ -65,6 +67,19 @@ impl<'c> People<'c> {
             all.dedup();
             person.aliases = all.into();
         }
+    }
+
+    /// The same from what is written in a table.
+    pub(super) fn add_written(
+        &mut self,
+        id: UserId,
+        name: &'c Key<Box<str>>,
+        aliases: &'c Key<Vec<Placed<Box<str>>>>,
+    ) {
+        let borrowed =
+            |text: &'c Placed<Box<str>>| Placed { value: Cow::Borrowed(&*text.value), at: text.at };
+        let aliases = aliases.value().map_or(&[][..], Vec::as_slice);
+        self.add(id, name.given().map(borrowed), aliases.iter().map(borrowed));
     }
 
     pub(super) fn into_map(self) -> HashMap<UserId, Person> {

@@ -1,67 +1,82 @@
 //! The users of CSV files, row by row: nothing is kept of a row but its session, and what the user is called.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use super::LISTED_MAX;
 use super::apps::{AppIx, Apps};
-use super::table::{Table, Used};
-use super::users::{Users, app_of};
-use crate::config::file::Contents;
-use crate::config::include::Tables;
+use super::groups::GroupIx;
+use super::says::{Defaults, Says};
+use super::table::Table;
+use super::users::{Among, Users, app_of};
+use crate::config::include::{Found, Kind};
 use crate::config::problem::{Code, Problem};
 use crate::config::read::{Key, Reader};
-use crate::config::resolve::{Layer, wish};
-use crate::config::source::{FileIx, Placed, Sources};
+use crate::config::resolve::Layer;
+use crate::config::schedule::entry::timezone_in;
+use crate::config::source::{FileIx, Placed};
 use crate::config::stated::{Stated, settle};
 use crate::config::users_from::{Field, UsersFrom};
 use crate::config::words;
-use crate::keeper::SessionPlan;
 
-/// What stands between the aliases of one cell. No locale has it between cells, and no telephone number in itself.
-const BETWEEN_ALIASES: char = '|';
+/// What stands between the aliases or schedules of one cell. No locale has it between cells, and no telephone number in itself.
+const BETWEEN: char = '|';
 
-/// Adds the users of every `[[users_from]]`, and returns what was asked for of each file.
-pub(super) fn admit<'c>(
-    contents: &'c [Contents],
-    sources: &'c Sources,
-    apps: &Apps,
-    complete: bool,
-    users: &mut Users<'c>,
-    problems: &mut Vec<Problem>,
-) -> BTreeMap<FileIx, Used> {
-    let mut used = BTreeMap::new();
-    let Some(main) = contents.first() else { return used };
-    let tables = Tables::of(sources);
+/// Adds the users of every `[[users_from]]`.
+pub(super) fn admit<'c>(among: Among<'c>, users: &mut Users<'c>, problems: &mut Vec<Problem>) {
+    let Among { contents, sources, apps, complete, .. } = among;
+    let Some(main) = contents.first() else { return };
+    let tables = Found::of(sources, Kind::Table);
     for (file, entry) in
         contents.iter().flat_map(|file| file.users_from.iter().map(move |entry| (file, entry)))
     {
-        let below = [
-            Layer::built_in(),
-            Layer::of(&main.defaults),
-            Layer::of(&file.defaults),
-            Layer::of(&entry.stated),
-        ];
-        let stateless = below[1..].iter().all(|layer| layer.state.is_none());
+        let says = among.says(&entry.stated, &entry.priority, &entry.follows, problems);
+        let defaults = Defaults::of(main, file);
         let mut bare = 0;
         if entry.columns.is_empty() {
             continue;
         }
         let directory = sources.get(entry.at.file).directory();
         for (pattern, whose) in files(entry, apps, complete, problems) {
-            let common = Common { entry, below, whose, apps, complete };
+            let list = List { entry, among, whose, of: Of::Users { says: &says, defaults: &defaults } };
             for table in tables.matching(directory, &pattern) {
-                bare += common.read(table, sources, users, &mut used, problems);
+                bare += list.read(table, users, problems);
             }
         }
-        if stateless && bare > 0 {
+        if bare > 0 {
             let (s, have) = if bare == 1 { ("", "has") } else { ("s", "have") };
             let message = format!("{bare} user{s} of these files {have} no availability, nor has [defaults]");
             let problem = Problem::new(Code::NoState, entry.at, message).label("shown as Available");
             problems.push(problem.help("write availability here or in [defaults], \"none\" for no session"));
         }
     }
-    used
+}
+
+/// Adds the members that a list of a group has.
+pub(super) fn members<'c>(
+    among: Among<'c>,
+    entry: &'c UsersFrom,
+    group: (GroupIx, AppIx),
+    users: &mut Users<'c>,
+    problems: &mut Vec<Problem>,
+) {
+    let (group, app) = group;
+    let file = if entry.is_for_each_app() {
+        among.apps.get(app).and_then(|app| entry.file_of(&app.app.name)).map(|file| file.value)
+    } else {
+        entry.file.value().cloned()
+    };
+    if let Some(column) = entry.columns.iter().find(|column| column.field == Field::App) {
+        let problem =
+            Problem::new(Code::WhichApp, column.name.at, "the group says whose users its members are");
+        problems.push(problem.label("take it out"));
+        return;
+    }
+    let (Some(file), false) = (file, entry.columns.is_empty()) else { return };
+    let directory = among.sources.get(entry.at.file).directory();
+    for table in Found::of(among.sources, Kind::Table).matching(directory, &file) {
+        List { entry, among, whose: Whose::One(Some(app)), of: Of::Group(group) }
+            .read(table, users, problems);
+    }
 }
 
 /// Whose the users of a file are.
@@ -87,36 +102,36 @@ fn files(
     let whose = if entry.has(Field::App) && entry.app.is_absent() {
         Whose::AsRowsSay
     } else {
-        Whose::One(app_of(&entry.app, entry.at, apps, complete, problems))
+        Whose::One(app_of(&entry.app, entry.at, "list of users", apps, complete, problems))
     };
     entry.file.value().map(|file| (file.clone(), whose)).into_iter().collect()
 }
 
-/// What the rows of the files of one `[[users_from]]` have in common.
-struct Common<'a> {
-    entry: &'a UsersFrom,
-    /// Weaker than what a row says.
-    below: [Layer; 4],
-    whose: Whose,
-    apps: &'a Apps,
-    complete: bool,
+/// What the rows of a file are for.
+#[derive(Clone, Copy)]
+enum Of<'l> {
+    /// Users, and what holds for those that do not say otherwise.
+    Users { says: &'l Says, defaults: &'l Defaults },
+    /// Members.
+    Group(GroupIx),
 }
 
-impl Common<'_> {
-    /// Adds the users of one file and returns how many say nothing of a state. Of its problems the first are listed.
-    fn read<'c>(
-        &self,
-        file: FileIx,
-        sources: &'c Sources,
-        users: &mut Users<'c>,
-        used: &mut BTreeMap<FileIx, Used>,
-        problems: &mut Vec<Problem>,
-    ) -> usize {
+/// What the rows of the files of one entry have in common.
+struct List<'c, 'l> {
+    entry: &'c UsersFrom,
+    among: Among<'c>,
+    whose: Whose,
+    of: Of<'l>,
+}
+
+impl<'c> List<'c, '_> {
+    /// Adds the users of one file and returns of how many nothing says a state. Of its problems the first are listed.
+    fn read(&self, file: FileIx, users: &mut Users<'c>, problems: &mut Vec<Problem>) -> usize {
         let mut found = Vec::new();
         let (mut unlisted, mut first_unlisted, mut bare) = (0, None, 0);
         let mut reader = Reader::new(file, &mut found);
-        if let Some(mut table) = Table::open(sources.get(file), &self.entry.columns, &mut reader) {
-            table.note(used);
+        if let Some(mut table) = Table::open(self.among.sources.get(file), &self.entry.columns, &mut reader) {
+            table.note(&mut users.used);
             while let Some(usable) = table.next(&mut reader) {
                 let has_state = usable && self.user(&table, users, &mut reader);
                 bare += usize::from(usable && !has_state);
@@ -136,14 +151,15 @@ impl Common<'_> {
         bare
     }
 
-    /// Adds the user of the row at hand, if there is one, and returns whether its state is settled.
-    fn user<'c>(&self, table: &Table<'c>, users: &mut Users<'c>, reader: &mut Reader<'_>) -> bool {
-        let stated = stated(table, reader);
-        let has_state = !stated.state.is_absent();
-        let priority = table.value(Field::Priority).map(|text| words::priority_in(reader, borrowed(&text)));
+    /// Adds the user of the row at hand, if there is one, and returns whether anything says a state.
+    fn user(&self, table: &Table<'c>, users: &mut Users<'c>, reader: &mut Reader<'_>) -> bool {
+        let row = self.says(table, reader);
         let app = match (key(table, Field::App), self.whose) {
             (Key::Absent, Whose::One(app)) => app,
-            (named, _) => app_of(&named, table.row(), self.apps, self.complete, reader.problems),
+            (named, _) => {
+                let Among { apps, complete, .. } = self.among;
+                app_of(&named, table.row(), "user", apps, complete, reader.problems)
+            }
         };
         let Some(id) = table.value(Field::Id) else {
             let problem = Problem::new(Code::MissingKey, table.row(), "this row has no id");
@@ -154,16 +170,35 @@ impl Common<'_> {
         let id = words::guid_in(reader, borrowed(&id), words::USER_ID_HELP);
         let name = name(table, reader);
         let aliases = aliases(table, reader);
-        if let Some(id) = id {
-            users.people.add(id, name, aliases.into_iter());
+        let Some(value) = id else { return true };
+        users.people.add(value, name, aliases.into_iter());
+        let (Some(app), id) = (app, Placed { value, at }) else { return true };
+        match self.of {
+            Of::Users { says, defaults } => users.add(app, id, defaults, &[says, &row]),
+            Of::Group(group) => {
+                users.groups.join(group, app, id, Some(row).filter(Says::says_anything));
+                true
+            }
         }
-        if let (Some(id), Some(app)) = (id, app) {
-            let [a, b, c, d] = self.below;
-            let wish = wish(&[a, b, c, d, Layer::of(&stated)]);
-            let priority = priority.flatten().or(self.entry.priority.value().copied()).unwrap_or(0);
-            users.add(app, at, SessionPlan { priority, ..SessionPlan::new(id, wish) });
+    }
+
+    /// What the row at hand says.
+    fn says(&self, table: &Table<'_>, reader: &mut Reader<'_>) -> Says {
+        let stated = stated(table, reader);
+        let priority = table.value(Field::Priority).map(|text| words::priority_in(reader, borrowed(&text)));
+        let zone = table.value(Field::Timezone).and_then(|text| timezone_in(reader, borrowed(&text)));
+        let schedules = table.value(Field::Schedules).map(|text| {
+            let names = text.value.split(BETWEEN).map(str::trim).filter(|name| !name.is_empty());
+            let names: Vec<_> = names.map(|value| Placed { value, at: text.at }).collect();
+            self.among.schedules.named(&names, self.among.complete, reader.problems)
+        });
+        Says {
+            layer: Layer::of(&stated),
+            states: !stated.state.is_absent(),
+            priority: priority.flatten(),
+            zone,
+            schedules,
         }
-        has_state || id.is_none()
     }
 }
 
@@ -191,10 +226,8 @@ fn name<'t>(table: &Table<'t>, reader: &mut Reader<'_>) -> Option<Placed<Cow<'t,
 fn aliases<'t>(table: &Table<'t>, reader: &mut Reader<'_>) -> Vec<Placed<Cow<'t, str>>> {
     let Some(Placed { value: text, at }) = table.value(Field::Aliases) else { return Vec::new() };
     let all: Vec<Cow<'t, str>> = match text {
-        Cow::Borrowed(text) => text.split(BETWEEN_ALIASES).map(|one| Cow::Borrowed(one.trim())).collect(),
-        Cow::Owned(text) => {
-            text.split(BETWEEN_ALIASES).map(|one| Cow::Owned(one.trim().to_owned())).collect()
-        }
+        Cow::Borrowed(text) => text.split(BETWEEN).map(|one| Cow::Borrowed(one.trim())).collect(),
+        Cow::Owned(text) => text.split(BETWEEN).map(|one| Cow::Owned(one.trim().to_owned())).collect(),
     };
     let filled = all.into_iter().filter(|one| !one.is_empty());
     filled

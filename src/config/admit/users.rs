@@ -1,18 +1,21 @@
 //! The users: whose app, what is wanted of each, and that nobody comes twice.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::LISTED_MAX;
 use super::apps::{AppIx, Apps};
+use super::groups::{self, Groups};
 use super::people::People;
 use super::rows;
+use super::says::{Courses, Defaults, Said, Says, Settled};
+use super::schedules::Schedules;
 use super::table::Used;
 use crate::config::credential::Way;
 use crate::config::file::Contents;
 use crate::config::problem::{Code, Problem, Severity, shown};
 use crate::config::read::{Key, did_you_mean};
-use crate::config::resolve::{Layer, wish};
+use crate::config::resolve::Layer;
+use crate::config::schedule::entry::Follows;
 use crate::config::source::{FileIx, Place, Placed, Sources};
 use crate::config::stated::Stated;
 use crate::keeper::SessionPlan;
@@ -21,7 +24,7 @@ use crate::keeper::id::UserId;
 /// How many of too many users are shown.
 const SHOWN_MAX: usize = 3;
 
-/// All users, of `[[user]]` and of `[[users_from]]`.
+/// All users, of `[[user]]`, of `[[users_from]]` and of groups.
 pub(super) struct Users<'c> {
     /// For each app, in the order of the apps.
     pub(super) sessions: Vec<Vec<SessionPlan>>,
@@ -30,64 +33,153 @@ pub(super) struct Users<'c> {
     pub(super) people: People<'c>,
     /// What was asked for of each CSV file.
     pub(super) used: BTreeMap<FileIx, Used>,
+    pub(super) groups: Groups,
+    pub(super) courses: Courses<'c>,
 }
 
-pub(super) fn admit<'c>(
-    contents: &'c [Contents],
-    sources: &'c Sources,
-    apps: &Apps,
-    complete: bool,
-    problems: &mut Vec<Problem>,
-) -> Users<'c> {
-    let sessions = vec![Vec::new(); apps.count()];
+/// What users are admitted with, besides what is written of them.
+#[derive(Clone, Copy)]
+pub(super) struct Among<'a> {
+    pub(super) contents: &'a [Contents],
+    pub(super) sources: &'a Sources,
+    pub(super) apps: &'a Apps,
+    pub(super) schedules: &'a Schedules,
+    /// Nothing was lost, so what is missing is really missing.
+    pub(super) complete: bool,
+}
+
+impl Among<'_> {
+    /// What the two keys on schedules say, with all else that a place says.
+    pub(super) fn says(
+        &self,
+        stated: &Stated,
+        priority: &Key<i32>,
+        follows: &Follows,
+        problems: &mut Vec<Problem>,
+    ) -> Says {
+        let schedules = follows.schedules.value();
+        Says {
+            layer: Layer::of(stated),
+            states: !stated.state.is_absent(),
+            priority: priority.value().copied(),
+            zone: follows.timezone.value().cloned(),
+            schedules: schedules.map(|names| self.schedules.named(names, self.complete, problems)),
+        }
+    }
+}
+
+pub(super) fn admit<'c>(among: Among<'c>, problems: &mut Vec<Problem>) -> Users<'c> {
+    let Among { contents, apps, complete, .. } = among;
     let mut users = Users {
-        sessions,
+        sessions: vec![Vec::new(); apps.count()],
         places: vec![Vec::new(); apps.count()],
         people: People::new(contents),
         used: BTreeMap::new(),
+        groups: Groups::default(),
+        courses: Courses::new(among.schedules, apps.count()),
     };
+    groups::admit(among, &mut users, problems);
     for file in contents {
         let main = contents.first().unwrap_or(file);
+        let defaults = Defaults::of(main, file);
+        let mut bare = Bare::default();
         for user in &file.users {
-            let app = app_of(&user.app, user.at, apps, complete, problems);
+            let app = app_of(&user.app, user.at, "user", apps, complete, problems);
             if user.id.is_absent() {
                 let problem = Problem::new(Code::MissingKey, user.at, "this user has no `id`");
                 problems.push(problem.help("write the user's object id in Entra ID"));
             }
+            let says = among.says(&user.stated, &user.priority, &user.follows, problems);
             let Some(id) = user.id.given() else { continue };
-            let borrowed =
-                |text: &'c Placed<Box<str>>| Placed { value: Cow::Borrowed(&*text.value), at: text.at };
-            let aliases = user.aliases.value().map_or(&[][..], Vec::as_slice);
-            users.people.add(id.value, user.name.given().map(borrowed), aliases.iter().map(borrowed));
+            users.people.add_written(id.value, &user.name, &user.aliases);
             let Some(app) = app else { continue };
-            let layers = [
-                Layer::built_in(),
-                Layer::of(&main.defaults),
-                Layer::of(&file.defaults),
-                Layer::of(&user.stated),
-            ];
-            let priority = user.priority.value().copied().unwrap_or(0);
-            users.add(app, id.at, SessionPlan { priority, ..SessionPlan::new(id.value, wish(&layers)) });
+            if !users.add(app, *id, &defaults, &[&says]) {
+                bare.note(user.at);
+            }
         }
+        bare.tell("user", problems);
     }
-    users.used = rows::admit(contents, sources, apps, complete, &mut users, problems);
+    rows::admit(among, &mut users, problems);
+    users.add_members(problems);
     users.twice(problems);
     users.signed_in(apps, problems);
     let sound = !problems.iter().any(|problem| problem.code.severity() == Severity::Error);
     if sound && users.sessions.iter().all(Vec::is_empty) {
-        let main = sources.main().path().to_owned();
+        let main = among.sources.main().path().to_owned();
         problems.push(Problem::new(Code::NoUser, main, "there is no user: nothing is shown"));
     }
-    without_state(contents, problems);
     users.people.check(problems);
     users
 }
 
+/// Those of whom nothing says a state, one warning for all.
+#[derive(Default)]
+struct Bare {
+    first: Option<Place>,
+    others: usize,
+}
+
+impl Bare {
+    fn note(&mut self, at: Place) {
+        match self.first {
+            None => self.first = Some(at),
+            Some(_) => self.others += 1,
+        }
+    }
+
+    fn tell(&self, what: &str, problems: &mut Vec<Problem>) {
+        let Some(first) = self.first else { return };
+        let message = match self.others {
+            0 => format!("this {what} has no availability, nor has [defaults]"),
+            others => {
+                format!("this {what} and {others} more of the file have no availability, nor has [defaults]")
+            }
+        };
+        let problem = Problem::new(Code::NoState, first, message).label("shown as Available");
+        problems.push(problem.help("write availability here or in [defaults], \"none\" for no session"));
+    }
+}
+
 impl Users<'_> {
-    /// Adds a user whose id is written at `at`.
-    pub(super) fn add(&mut self, app: AppIx, at: Place, session: SessionPlan) {
-        self.sessions[app.0].push(session);
-        self.places[app.0].push(at);
+    /// Adds a user, with what groups and the user's own places say, and returns whether any says a state.
+    pub(super) fn add(&mut self, app: AppIx, id: Placed<UserId>, defaults: &Defaults, own: &[&Says]) -> bool {
+        let settled = match self.groups.find(app, id.value) {
+            None => self.courses.settle(Said { defaults, groups: &[], own }),
+            Some(found) => {
+                let rows = found.rows.iter().chain(own.iter().copied()).collect::<Vec<_>>();
+                self.courses.settle(Said { defaults, groups: &found.groups, own: &rows })
+            }
+        };
+        self.groups.met(app, id.value, own);
+        self.push(app, id, &settled);
+        settled.stated
+    }
+
+    fn push(&mut self, app: AppIx, id: Placed<UserId>, settled: &Settled) {
+        let plan = SessionPlan { priority: settled.priority, ..SessionPlan::new(id.value, settled.wish) };
+        self.sessions[app.0].push(plan);
+        self.places[app.0].push(id.at);
+        if let Some(rota) = settled.rota {
+            self.courses.followers[app.0].push((id.value, rota));
+        }
+    }
+
+    /// Adds those whom groups alone have.
+    fn add_members(&mut self, problems: &mut Vec<Problem>) {
+        let mut stateless = BTreeSet::new();
+        for (app, id, first) in self.groups.unmet() {
+            let Some(found) = self.groups.find(app, id.value) else { continue };
+            let own: Vec<&Says> = found.rows.iter().collect();
+            let defaults = self.groups.defaults(first);
+            let settled = self.courses.settle(Said { defaults, groups: &found.groups, own: &own });
+            if !settled.stated {
+                stateless.insert(first);
+            }
+            self.groups.met(app, id.value, &[]);
+            self.push(app, id, &settled);
+        }
+        self.groups.without_state(&stateless, problems);
+        self.groups.disagreeing(problems);
     }
 
     /// Says which apps act for one user, who signed in, and have several.
@@ -157,10 +249,11 @@ impl Layer {
     }
 }
 
-/// The app that a user names, or the only one; `at` is where the user is described.
+/// The app that a user or a group names, or the only one; `at` is where it is described.
 pub(super) fn app_of<T: AsRef<str>>(
     named: &Key<T>,
     at: Place,
+    what: &str,
     apps: &Apps,
     complete: bool,
     problems: &mut Vec<Problem>,
@@ -173,8 +266,8 @@ pub(super) fn app_of<T: AsRef<str>>(
         Key::Absent => {
             if certain {
                 let names = apps.names().join(", ");
-                let problem =
-                    Problem::new(Code::WhichApp, at, "this user names no app, and there are several");
+                let message = format!("this {what} names no app, and there are several");
+                let problem = Problem::new(Code::WhichApp, at, message);
                 problems.push(problem.label("add `app`").help(format!("one of: {names}")));
             }
             None
@@ -197,24 +290,4 @@ fn unknown_app(name: Placed<&str>, names: &[&str]) -> Problem {
         None => problem.label("not the name of an [[app]]"),
     };
     problem.help(format!("one of: {}", names.join(", ")))
-}
-
-/// One warning a file, however many of its users it is about.
-fn without_state(contents: &[Contents], problems: &mut Vec<Problem>) {
-    let Some(main) = contents.first() else { return };
-    for file in contents {
-        if !(file.defaults.state.is_absent() && main.defaults.state.is_absent()) {
-            continue;
-        }
-        let mut bare = file.users.iter().filter(|user| user.stated.state.is_absent());
-        let Some(first) = bare.next() else { continue };
-        let message = match bare.count() {
-            0 => "this user has no availability, nor has [defaults]".to_owned(),
-            others => {
-                format!("this user and {others} more of the file have no availability, nor has [defaults]")
-            }
-        };
-        let problem = Problem::new(Code::NoState, first.at, message).label("shown as Available");
-        problems.push(problem.help("write availability here or in [defaults], \"none\" for no session"));
-    }
 }

@@ -29,7 +29,7 @@ impl Problems {
         for problem in &self.found {
             for place in problem.places() {
                 let source = self.sources.get(place.file);
-                if !source.is_table() {
+                if source.is_toml() {
                     texts.entry(place.file).or_insert_with(|| redacted(source.text()));
                 }
             }

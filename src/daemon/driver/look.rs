@@ -101,11 +101,12 @@ impl Driver {
         }
     }
 
-    /// Why a session is set, where an override wants it.
+    /// Why a session is set, where an override or a schedule wants it.
     pub(super) fn because(&self, whom: &Whom) -> Option<Arc<str>> {
-        match self.steering.overrides.rule(whom)? {
-            Rule::Override(source, _) => Some(format!("override:{source}").into()),
-            Rule::Released(_) => None,
+        match self.steering.overrides.rule(whom) {
+            Some(Rule::Override(source, _)) => Some(format!("override:{source}").into()),
+            Some(Rule::Released(_)) => None,
+            None => self.schedule_of(whom).map(|name| format!("schedule:{name}").into()),
         }
     }
 

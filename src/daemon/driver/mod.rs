@@ -13,6 +13,7 @@ mod looks;
 mod outputs;
 mod plans;
 mod read;
+mod rota;
 mod sends;
 mod steer;
 mod turn;
@@ -235,6 +236,7 @@ struct Driver {
     ending: Option<ending::Ending>,
 
     steering: steer::Steering,
+    edges: rota::Edges,
     scribe: Option<Scribe>,
     story: Story,
     tempo: Tempo,
@@ -339,6 +341,7 @@ impl Driver {
             meters: Meters::default(),
             renewals: 0,
             steering: steer::Steering::default(),
+            edges: rota::Edges::default(),
             scribe,
             story: Story::default(),
             tempo: Tempo::default(),

@@ -162,7 +162,8 @@ impl Driver {
         let accept_shrink = asks.accept_shrink;
         self.stage = Stage::Preparing { asks, since: self.clock.now() };
         let in_force = self.accepted.clone();
-        self.preparing.spawn_blocking(move || config.prepare(&in_force, accept_shrink));
+        let clock = self.clock.clone();
+        self.preparing.spawn_blocking(move || config.prepare(&in_force, &clock, accept_shrink));
     }
 
     /// The file is read: takes it, or says why not.
@@ -251,6 +252,7 @@ impl Driver {
                 self.taken(&plan, previous, warnings, changes, asks);
             }
         }
+        self.follow_rotas();
         self.lay_all();
         if files.is_some() {
             self.to_archive = files;

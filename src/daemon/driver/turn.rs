@@ -60,6 +60,7 @@ impl Driver {
         if self.clock.now() >= self.wake {
             self.feed(Input::Wake, &Said::default());
         }
+        self.edges_due();
         self.lay_due();
         self.send_due();
         while let Some((input, said)) = self.backlog.pop_front() {
@@ -72,6 +73,7 @@ impl Driver {
         let now = self.clock.now();
         if now >= self.tick {
             self.tick = now + TICK.saturating_mul(self.clock.speed());
+            self.mind_wall_clock();
             self.publish();
             self.note_late(now);
             self.gather.count(now, self.clock.speed());
@@ -93,7 +95,8 @@ impl Driver {
         let watchdog = if self.systemd.watchdog_interval().is_some() { self.watchdog } else { MonoTime::FAR };
         let end = self.ending.as_ref().map_or(MonoTime::FAR, |ending| ending.deadline);
         let lay = if self.has_to_lay() { MonoTime::ZERO } else { self.steering.overrides.next_end() };
-        self.wake.min(self.gather.due()).min(self.tick).min(watchdog).min(end).min(lay)
+        let edge = self.next_edge();
+        self.wake.min(self.gather.due()).min(self.tick).min(watchdog).min(end).min(lay).min(edge)
     }
 
     fn command(&mut self, command: Command) {
@@ -124,6 +127,7 @@ impl Driver {
             Command::Stop { by } => self.stop(by),
             Command::Sweep => {
                 self.last_sweep = Some(self.clock.wall());
+                self.sweep_edges();
                 self.feed(Input::Wake, &Said::default());
                 self.keep_again();
             }

@@ -15,6 +15,8 @@ pub(in super::super) struct Planned {
     pub(in super::super) wish: Option<Wish>,
     /// When it ends, as far as known; else [`MonoTime::FAR`].
     pub(in super::super) until: MonoTime,
+    /// Whether the quota was found to keep what it wants, now or at another time of the day.
+    funded: bool,
 }
 
 impl Lane {
@@ -57,7 +59,7 @@ impl Lane {
         }
         let wish = Some(record.wish).filter(|_| !self.released);
         if self.released {
-            self.overridden.insert(slot, Planned { wish: Some(record.wish), until: MonoTime::FAR });
+            self.overridden.insert(slot, Planned { wish: Some(record.wish), until: MonoTime::FAR, funded });
         }
         let mut session = Session::new(user, wish, funded, now);
         session.lease = record.lease.filter(|lease| lease.sent_at <= now);
@@ -83,37 +85,41 @@ impl Lane {
         }
     }
 
-    /// The plan has this session, new or changed.
-    pub(in super::super) fn plan(&mut self, plan: SessionPlan, now: MonoTime) {
+    /// The plan has this session, new or changed, and says the same of it `until` then.
+    pub(in super::super) fn plan(&mut self, plan: SessionPlan, until: MonoTime, now: MonoTime) {
+        let SessionPlan { wish, funded, .. } = plan;
+        let planned = Planned { wish, until, funded };
         let Some(slot) = self.slot_of(plan.user) else {
-            let wish = plan.wish.filter(|_| !self.released);
-            let slot = self.admit(Session::new(plan.user, wish, plan.funded, now));
+            let mut session = Session::new(plan.user, wish, funded, now);
+            session.until = until;
             if self.released {
-                self.overridden.insert(slot, Planned { wish: plan.wish, until: MonoTime::FAR });
+                (session.wish, session.until) = (None, MonoTime::FAR);
+            }
+            let slot = self.admit(session);
+            if self.released {
+                self.overridden.insert(slot, planned);
             }
             self.settle(slot, now);
             return;
         };
         self.notice_lapse(slot, now);
-        let overridden = self.overridden.get_mut(&slot).map(|planned| {
-            *planned = Planned { wish: plan.wish, until: MonoTime::FAR };
-        });
+        let overridden = self.overridden.get_mut(&slot).map(|was| *was = planned).is_some();
         let changed = self.with(slot, |s| {
-            let before = (s.wish, s.funded, s.fate);
-            if overridden.is_none() {
-                s.wish = plan.wish;
-                s.until = MonoTime::FAR;
+            let (before, ended) = ((s.wish, s.funded, s.fate), s.until);
+            if !overridden {
+                s.wish = wish;
+                s.until = until;
                 s.urgent = false;
             }
-            // Without a wish there is nothing to fund, and what an override wants was weighed when it came.
-            s.funded = if overridden.is_some() && plan.wish.is_none() { s.funded } else { plan.funded };
+            // Where the plan wants nothing at any time, what an override wants was weighed when it came.
+            s.funded = funded || overridden && wish.is_none() && s.funded;
             s.fate = Fate::Planned;
             let changed = before != (s.wish, s.funded, s.fate);
             if changed {
                 s.since = now;
                 s.attempt = 0;
             }
-            changed
+            changed || ended != s.until
         });
         if changed {
             self.settle(slot, now);
@@ -133,7 +139,7 @@ impl Lane {
             return;
         }
         match self.overridden.get_mut(&slot) {
-            Some(planned) => *planned = Planned { wish, until },
+            Some(planned) => (planned.wish, planned.until) = (wish, until),
             None => self.want(slot, wish, until, false, now),
         }
     }
@@ -144,18 +150,21 @@ impl Lane {
             return;
         }
         let session = self.session(slot);
-        let Planned { wish, until } = match over {
+        let (wish, until) = match over {
             Some(Over { wish, until }) => {
-                let planned = Planned { wish: session.wish, until: session.until };
+                let planned = Planned { wish: session.wish, until: session.until, funded: session.funded };
                 let planned = *self.overridden.entry(slot).or_insert(planned);
-                if planned.wish.is_none() {
+                if planned.wish.is_none() && !planned.funded {
                     let fits = self.has_room_for(slot, wish);
                     self.with(slot, |s| s.funded = fits);
                 }
-                Planned { wish, until }
+                (wish, until)
             }
             None => match self.overridden.remove(&slot) {
-                Some(planned) => planned,
+                Some(Planned { wish, until, funded }) => {
+                    self.with(slot, |s| s.funded = funded);
+                    (wish, until)
+                }
                 None => return,
             },
         };
