@@ -20,6 +20,7 @@ mod private;
 mod problem;
 mod read;
 pub mod resolve;
+pub mod schedule;
 pub mod schema;
 pub mod secret;
 pub mod settings;
