@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::LISTED_MAX;
 use crate::config::file::Contents;
+use crate::config::group::GroupEntry;
 use crate::config::problem::{Code, Problem, shown};
 use crate::config::read::Key;
 use crate::config::settings::Person;
@@ -33,7 +34,7 @@ impl<'c> People<'c> {
         let compare = contents.iter().any(|file| {
             file.users.iter().any(|user| !user.aliases.is_absent())
                 || file.users_from.iter().any(|entry| entry.has(Field::Aliases))
-                || file.groups.iter().any(|group| group.names_aliases())
+                || file.groups.iter().any(GroupEntry::names_aliases)
         });
         Self { by_id: HashMap::new(), names: Vec::new(), aliases: Vec::new(), compare }
     }

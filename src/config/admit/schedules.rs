@@ -52,7 +52,7 @@ pub(super) fn admit(contents: &[Contents], sources: &Sources, problems: &mut Vec
         }
         let at = schedules.all.len();
         let except = exceptions(entry, sources, &calendars, problems);
-        let whole = entry.opens.value().zip(except).filter(|_| !entry.stated.state.value().is_none());
+        let whole = entry.opens.value().zip(except).filter(|_| entry.stated.state.value().is_some());
         let known = whole.map(|(opens, except)| {
             schedules.all.push(Schedule {
                 name: name.value.as_ref().into(),
@@ -85,28 +85,31 @@ fn exceptions(
         for calendar in calendars.matching(directory, &file.value) {
             let source = sources.get(calendar);
             match holidays(source.text()) {
-                Ok(calendar) => days.extend(calendar.days.iter().map(|holiday| holiday.range)),
+                Ok(found) => days.extend(found.holidays.iter().map(|holiday| holiday.range)),
                 Err(error) => {
                     sound = false;
-                    let message = format!("{}: {error}", shown_path(source.path()));
-                    let problem = Problem::new(Code::Calendar, file.at, message).label("named here");
-                    problems.push(
-                        problem.help("all-day events of an iCalendar file are days on which it stays shut"),
-                    );
+                    let problem = match error.at {
+                        Some(at) => {
+                            let place = Place::new(calendar, at..at);
+                            Problem::new(Code::Calendar, place, error.message).also(file.at, "named here")
+                        }
+                        None => {
+                            let message = format!("{}: {}", shown_path(source.path()), error.message);
+                            Problem::new(Code::Calendar, file.at, message).label("named here")
+                        }
+                    };
+                    let help = "its all-day events are the days on which the schedule stays shut";
+                    problems.push(problem.help(help));
                 }
             }
         }
     }
-    sound.then(|| Exceptions::new(days))
+    sound.then(|| days.into_iter().collect())
 }
 
 impl Schedules {
     pub(super) fn get(&self, at: ScheduleIx) -> &Schedule {
         &self.all[at as usize]
-    }
-
-    pub(super) fn all(&self) -> &[Schedule] {
-        &self.all
     }
 
     /// The schedules of these names; says which there are not. `certain`: what is missing is really missing.

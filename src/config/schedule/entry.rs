@@ -1,12 +1,10 @@
 //! What may be written in `[[schedule]]`, and what users, groups and defaults may say about schedules.
 
-use std::time::Duration;
-
 use jiff::tz::TimeZone;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{CronStart, DateRange, Days, Opens, TimeOfDay, Window};
+use super::{CronStart, DURATION, DateRange, Days, Opens, TimeOfDay, Window};
 use crate::config::problem::{Code, Problem, shown};
 use crate::config::read::{Key, Reader, Schema};
 use crate::config::source::{Place, Placed};
@@ -56,10 +54,6 @@ pub(in crate::config) const SCHEDULE: Schema = Schema {
 };
 pub(in crate::config) const WINDOW: Schema =
     Schema { what: "a window", keys: &["days", "from", "to"], later: &[], special: &[] };
-
-/// How long a schedule with `start` may be open at a time.
-const DURATION: std::ops::RangeInclusive<Duration> =
-    Duration::from_secs(60)..=Duration::from_secs(7 * 24 * 3_600);
 
 const WINDOWS_HELP: &str = "write windows = [{ days = \"Mon-Fri\", from = \"08:00\", to = \"17:30\" }]";
 
