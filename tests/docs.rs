@@ -115,7 +115,9 @@ fn a_command_is_found_wherever_it_is_typed() {
 /// What is wrong with a config from a document; one without an app is an addition to `base`.
 fn wrong(block: &str, base: &str) -> Option<String> {
     let text = if block.contains("[[app]]") { block.to_owned() } else { format!("{base}\n{block}") };
-    let sources = Sources::new("/etc/presenced/config.toml", text);
+    let (phones, list) = config::example::PHONES;
+    let sources =
+        Sources::new("/etc/presenced/config.toml", text).with(format!("/etc/presenced/{phones}"), list);
     match config::load_sources(sources, Look::TextsAlone) {
         Ok(loaded) if loaded.warnings.warnings() == 0 => None,
         Ok(loaded) => Some(loaded.warnings.render(false)),
@@ -248,7 +250,7 @@ fn the_login_errors_in_the_readme_are_known_to_the_daemon() {
 /// Every place under `src`, `tests` and so on that a document names in backticks or in a shell block, and every link to a
 /// file.
 fn places(text: &str) -> BTreeSet<String> {
-    const ROOTS: [&str; 11] = [
+    const ROOTS: [&str; 12] = [
         "src/",
         "tests/",
         "benches/",
@@ -258,6 +260,7 @@ fn places(text: &str) -> BTreeSet<String> {
         "container/",
         ".ci/",
         "config.example.toml",
+        "phones.example.csv",
         "config.schema.json",
         "deny.toml",
     ];

@@ -11,6 +11,7 @@ mod csv;
 mod daemon;
 mod doors;
 mod environment;
+pub mod example;
 mod file;
 mod footprint;
 mod group;

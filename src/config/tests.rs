@@ -4,6 +4,7 @@ mod credentials;
 mod environment;
 mod gallery;
 mod meaning;
+mod schedules;
 mod schema;
 mod secrecy;
 mod users_from;

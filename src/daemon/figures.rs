@@ -222,7 +222,7 @@ pub(super) mod testing {
     pub fn figures(stage: Stage, lanes: Vec<LaneSnapshot>, trouble: ConfigTrouble) -> Figures {
         let config = ConfigHash([0x7f; 32]);
         let loaded = crate::config::load_sources(
-            crate::config::Sources::new("c.toml", include_str!("../../config.example.toml")),
+            crate::config::example::sources("c.toml"),
             crate::config::Look::TextsAlone,
         )
         .unwrap();

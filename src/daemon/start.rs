@@ -256,8 +256,7 @@ mod tests {
     #[test]
     fn a_guessed_directory_must_have_the_config_of_the_same_file() {
         let dir = tempfile::tempdir().unwrap();
-        let text = include_str!("../../config.example.toml");
-        archive::keep(dir.path(), &config::Sources::new("/etc/a.toml", text), std::time::UNIX_EPOCH).unwrap();
+        archive::keep(dir.path(), &config::example::sources("/etc/a.toml"), std::time::UNIX_EPOCH).unwrap();
         let load = |file: &str, is_of_file| load_accepted(dir.path(), Path::new(file), is_of_file).map(drop);
         let why = load("/etc/b.toml", false).unwrap_err();
         assert!(why.ends_with(" is that of /etc/a.toml"), "{why}");

@@ -114,7 +114,7 @@ fn challenge() -> Claims {
 
 /// A config with a password where one may stand.
 fn config(dir: &Path) -> String {
-    let text = include_str!("../../config.example.toml");
+    let text = config::example::TEXT;
     let network = format!("[network]\nproxy = \"http://user:{CANARY}@proxy.example:3128\"");
     let text = text.replacen("[network]", &network, 1).replace("proxy = \"none\"", "");
     text.replace("/var/lib/presenced", dir.to_str().unwrap())
@@ -224,7 +224,8 @@ fn with_a_proxys_password(dir: &Path, app: &App, prints: &mut Prints) {
     let network = Network { proxy: Proxy::Url(other), ca_file: None };
     prints.display(GraphClient::new(&elsewhere, &network).unwrap_err());
 
-    let sources = || Sources::new(dir.join("config.toml"), config(dir));
+    let (phones, list) = config::example::PHONES;
+    let sources = || Sources::new(dir.join("config.toml"), config(dir)).with(dir.join(phones), list);
     assert!(sources().iter().any(|(_, text)| text.contains(CANARY)));
     prints.debug(sources());
     let loaded = || config::load_sources(sources(), Look::TextsAlone).unwrap();

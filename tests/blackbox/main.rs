@@ -46,6 +46,7 @@ mod probes;
 mod refusals;
 mod reload;
 mod restart;
+mod schedules;
 mod sign_ins;
 mod state_dir;
 mod stopping;

@@ -15,5 +15,6 @@ mod checks;
 mod lanes;
 mod overrides;
 mod scale;
+mod schedules;
 mod seeds;
 mod world;

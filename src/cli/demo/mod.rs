@@ -25,7 +25,7 @@ use url::Url;
 
 use super::{exit, sandbox};
 use crate::config::settings::{Cloud, Credential, Network, OnStop, Proxy};
-use crate::config::{self, Loaded, Look, Problems, Sources};
+use crate::config::{self, Loaded, Look, Problems, example};
 use crate::daemon::clock::Clock;
 use crate::daemon::driver::{Daemon, Parts};
 use crate::daemon::lanes::Ways;
@@ -46,7 +46,6 @@ const SPEED: u32 = 60;
 const FRAME: Duration = Duration::from_millis(200);
 /// How long the sandbox's tokens live, so that some are replaced before the audience.
 const TOKEN_LIFE: Duration = Duration::from_secs(900);
-const EXAMPLE: &str = include_str!("../../../config.example.toml");
 
 /// Watch sessions being kept, without any set-up
 #[derive(clap::Args, Clone, Debug)]
@@ -103,7 +102,7 @@ fn load(config: Option<&Path>) -> Result<Loaded, Problems> {
     let look = Look::Variables;
     match config {
         Some(path) => config::load(path, look),
-        None => config::load_sources(Sources::new(Path::new("config.example.toml"), EXAMPLE), look),
+        None => config::load_sources(example::sources("config.example.toml"), look),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Bad configs, one a kind of problem, and what is said about them: `tests/config/bad`.
 
 use super::*;
+use crate::config::example;
 use crate::config::problem::Code;
 use std::collections::BTreeSet;
 
@@ -23,6 +24,9 @@ fn each_bad_config_is_shown_with_its_line_and_what_would_be_right() {
         if let Ok(table) = std::fs::read_to_string(path.with_extension("csv")) {
             sources = sources.with(format!("{name}.csv"), table);
         }
+        if let Ok(calendar) = std::fs::read_to_string(path.with_extension("ics")) {
+            sources = sources.with(format!("{name}.ics"), calendar);
+        }
         let found = problems(load_sources(sources, Look::TextsAlone));
         assert!(!found.is_empty(), "{name} is fine");
         seen.extend(codes(&found).into_iter().map(|(code, _)| code));
@@ -36,7 +40,7 @@ fn each_bad_config_is_shown_with_its_line_and_what_would_be_right() {
         settings().bind(|| insta::assert_snapshot!(name, format!("{found:?}{}", found.summary())));
         count += 1;
     }
-    assert_eq!(count, 45, "every file was looked at");
+    assert_eq!(count, 56, "every file was looked at");
     let known: BTreeSet<String> = Code::ALL.iter().map(|code| code.text().to_owned()).collect();
     let elsewhere: BTreeSet<String> = ELSEWHERE.map(str::to_owned).into();
     assert!(seen.is_disjoint(&elsewhere));
@@ -56,7 +60,7 @@ fn one_run_finds_every_problem_of_a_file() {
     let mut found = codes(&read(&text).unwrap_err());
     found.sort_by_key(|(code, line)| (*line, code.clone()));
     assert_eq!(found, expected);
-    assert_eq!(found.len(), 39);
+    assert_eq!(found.len(), 40);
 }
 
 #[test]
@@ -144,11 +148,11 @@ fn the_first_error_fits_in_a_line_of_the_log() {
 #[test]
 fn the_example_is_admitted_and_shows_every_state() {
     let path = repository().join("config.example.toml");
-    let text = std::fs::read_to_string(&path).unwrap();
-    let loaded = load_sources(Sources::new("config.example.toml", text), Look::TextsAlone).unwrap();
+    let loaded = load_sources(example::sources("config.example.toml"), Look::TextsAlone).unwrap();
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
-    assert_eq!(loaded.plan.len(), 12);
-    let states: Vec<_> = wishes(&loaded).iter().map(|wish| wish.map(|(state, _)| state)).collect();
+    assert_eq!(loaded.plan.len(), 15);
+    let mut states: Vec<_> = wishes(&loaded).iter().map(|wish| wish.map(|(state, _)| state)).collect();
+    states.extend(loaded.rotas.rotas().iter().map(|rota| rota.base.map(|wish| wish.state)));
     for state in PresenceState::ALL {
         assert!(states.contains(&Some(state)), "{state}");
     }

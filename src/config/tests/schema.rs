@@ -6,11 +6,12 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::config::read::Schema;
+use crate::config::schedule::entry;
 use crate::config::schema::SCHEMA;
-use crate::config::{credential, daemon, doors, file, notify, ping, users_from};
+use crate::config::{credential, daemon, doors, file, group, notify, ping, users_from};
 
 /// Each table of keys, and where the schema has it.
-const TABLES: [(&Schema, &str); 17] = [
+const TABLES: [(&Schema, &str); 22] = [
     (&file::MAIN, ""),
     (&daemon::DAEMON, "/properties/daemon"),
     (&doors::CONTROL, "/properties/control"),
@@ -26,6 +27,11 @@ const TABLES: [(&Schema, &str); 17] = [
     (&file::USER, "/properties/user/items"),
     (&users_from::USERS_FROM, "/properties/users_from/items"),
     (&users_from::COLUMNS, "/properties/users_from/items/properties/columns"),
+    (&group::GROUP, "/properties/group/items"),
+    (&group::MEMBER, "/$defs/member"),
+    (&users_from::MEMBERS_FROM, "/$defs/list"),
+    (&entry::SCHEDULE, "/properties/schedule/items"),
+    (&entry::WINDOW, "/$defs/window"),
     (&file::CLOUD, "/$defs/endpoints"),
     (&file::QUOTA, "/$defs/quota"),
 ];
@@ -136,15 +142,23 @@ fn an_editor_underlines_nothing_in_good_configs() {
 #[test]
 fn of_the_bad_configs_an_editor_underlines_those_that_are_bad_by_themselves() {
     // What takes two tables, the files around the config, or arithmetic to see.
-    const UNSEEN: [&str; 17] = [
+    const UNSEEN: [&str; 25] = [
         "ambiguous_alias",
         "app_twice",
+        "groups_disagree",
+        "name_twice",
         "near_quota",
         "no_app",
         "no_effect",
         "no_state",
         "no_user",
         "ping",
+        "schedule_calendar",
+        "schedule_hidden",
+        "schedule_never",
+        "schedule_no_state",
+        "schedule_unknown",
+        "schedule_unused",
         "signed_in_users",
         "unfunded",
         "unknown_app",
@@ -174,7 +188,7 @@ fn of_the_bad_configs_an_editor_underlines_those_that_are_bad_by_themselves() {
 }
 
 /// Lines that are right, each with its table.
-const GOOD: [(&str, &str); 53] = [
+const GOOD: [(&str, &str); 65] = [
     ("", "include = []"),
     ("daemon", "state_dir = \"s\""),
     ("daemon", "on_stop = \"leave\""),
@@ -228,10 +242,28 @@ const GOOD: [(&str, &str); 53] = [
     ("defaults", "expiration = \"P0DT1H\""),
     ("defaults", "activity = \"Away\""),
     ("defaults.app", "secret_expires = 2027-03-01"),
+    ("defaults", "timezone = \"America/Argentina/Buenos_Aires\""),
+    ("user", "timezone = \"Etc/GMT+5\""),
+    ("user", "schedules = []"),
+    ("group", "members = []"),
+    (
+        "group",
+        "members = [\"fa8bf3dc-eca7-46b7-bad1-db199b62afc4\", { id = \"fa8bf3dc-eca7-46b7-bad1-db199b62afc5\", name = \"x\" }]",
+    ),
+    ("group", "members = []\nname = \"größe.1_a-b\""),
+    ("schedule", "windows = [{ from = \"8:00\", to = \"24:00\" }]"),
+    ("schedule", "windows = [{ days = \"mon, Wednesday-fri\", from = \"22:00\", to = \"06:00\" }]"),
+    ("schedule", "start = \"*/30 8-17 * * Mon-Fri\"\nduration = \"20m\""),
+    (
+        "schedule",
+        "windows = [{ from = \"08:00\", to = \"09:00\" }]\nexcept = [\"2026-12-24..2026-12-26\", \"2027-01-01\"]",
+    ),
+    ("schedule", "windows = [{ from = \"08:00\", to = \"09:00\" }]\npriority = -3"),
+    ("schedule", "windows = [{ from = \"08:00\", to = \"09:00\" }]\ntimezone = \"Asia/Kathmandu\""),
 ];
 
 /// Lines that are wrong by themselves.
-const BAD: [(&str, &str); 45] = [
+const BAD: [(&str, &str); 58] = [
     ("", "include = \"conf.d/*.toml\""),
     ("", "include = [\"\"]"),
     ("", "daemon = 1"),
@@ -277,6 +309,19 @@ const BAD: [(&str, &str); 45] = [
     ("user", "priority = 2147483648"),
     ("defaults", "availability = true"),
     ("defaults.app", "name = \"contoso\""),
+    ("defaults", "timezone = \"+02:00\""),
+    ("user", "schedules = \"day\""),
+    ("group", "name = \"x\""),
+    ("group", "members = \"fa8bf3dc-eca7-46b7-bad1-db199b62afc4\""),
+    ("group", "members = [\"anna\"]"),
+    ("group", "members = [{ name = \"Anna\" }]"),
+    ("group", "members = []\nname = \"a b\""),
+    ("schedule", "priority = 1"),
+    ("schedule", "windows = []"),
+    ("schedule", "windows = [{ days = \"Mon-Fri\", from = \"08:00\" }]"),
+    ("schedule", "start = \"0 8 * *\"\nduration = \"1h\""),
+    ("schedule", "start = \"0 8 * * *\""),
+    ("schedule", "windows = [{ from = \"08:00\", to = \"09:00\" }]\nexcept = [\"christmas\"]"),
 ];
 
 /// A config with one line put into a table of its own.
@@ -292,6 +337,13 @@ fn with(table: &str, line: &str) -> String {
         "user" if line.starts_with("id") => format!("{APP}[[user]]\n{line}\n"),
         "user" => format!("{APP}{user}{line}\n"),
         "defaults" => format!("[defaults]\n{line}\n{app}{user}availability = \"none\"\n"),
+        "group" if line.contains("\nname") => format!("{APP}{user}[[group]]\n{line}\n"),
+        "group" if key == "name" => format!("{APP}{user}[[group]]\n{line}\n"),
+        "group" => format!("{APP}{user}[[group]]\nname = \"g\"\n{line}\n"),
+        "schedule" => {
+            let schedule = format!("[[schedule]]\nname = \"s\"\navailability = \"Away\"\n{line}\n");
+            format!("{APP}{user}schedules = [\"s\"]\n{schedule}")
+        }
         other => format!("[{other}]\n{line}\n{APP}{user}"),
     }
 }

@@ -63,8 +63,7 @@ impl Bench {
     /// The config has another end of the secret.
     fn reload(&mut self, day: &str) {
         self.app.secret_expires = Some(day.parse().unwrap());
-        let text = include_str!("../../../config.example.toml");
-        let sources = crate::config::Sources::new("/c.toml", text);
+        let sources = crate::config::example::sources("/c.toml");
         let mut settings =
             crate::config::load_sources(sources, crate::config::Look::TextsAlone).unwrap().settings;
         settings.apps = vec![self.app.clone()];
@@ -214,8 +213,7 @@ fn a_secret_whose_end_is_told_before_or_soon_after_it_is_not_outdated() {
 #[test]
 fn an_app_that_wants_challenges_or_acts_for_another_user_has_another_way() {
     let bench = Bench::new(Credential::SecretFile);
-    let text = include_str!("../../../config.example.toml");
-    let sources = crate::config::Sources::new(Path::new("/c.toml"), text);
+    let sources = crate::config::example::sources("/c.toml");
     let mut before = crate::config::load_sources(sources, crate::config::Look::TextsAlone).unwrap().settings;
     before.apps = vec![bench.app.clone()];
     let mut after = before.clone();
