@@ -19,7 +19,7 @@ use crate::sandbox::http::{self, Hands};
 use crate::sandbox::quota::Limit;
 use crate::sandbox::service::{Options, Service};
 
-/// Serve the Graph sandbox: the presence service and the login before it, on this machine only.
+/// Serve the Graph sandbox: the presence service, groups and users, and the login before them, on this machine only.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SandboxArgs {
     /// Where to listen: a loopback address; port 0 takes a free one

@@ -12,6 +12,7 @@ use super::call::{Bearer, Call, Request, is_object};
 use super::chance::{self, Purpose};
 use super::faults::BodyForm;
 use super::problem::Problem;
+use super::query::Read;
 use super::reply::{Content, Delivery, Reply};
 use super::route::{Target, route};
 use super::service::Service;
@@ -29,9 +30,15 @@ pub struct Batch {
 #[derive(Clone, Debug)]
 struct Item {
     id: String,
-    call: Result<Call, Problem>,
+    call: Result<Asked, Problem>,
     /// Items before this one, by place.
     depends_on: Vec<usize>,
+}
+
+#[derive(Clone, Debug)]
+enum Asked {
+    Call(Call),
+    Read(Read),
 }
 
 /// The answers of a batch, in the order in which they go out.
@@ -110,19 +117,27 @@ impl Batch {
             if item.id.is_empty() || places.insert(item.id.to_lowercase(), place).is_some() {
                 return Err(Problem::bad_batch(format!("Request id : {} is not unique.", item.id)));
             }
-            let call = read_call(&item.method, &item.url, item.body);
+            let call = read_call(&item);
             items.push(Item { id: item.id, call, depends_on });
         }
         Ok(Self { items })
     }
 }
 
-fn read_call(method: &str, url: &str, body: Option<&RawValue>) -> Result<Call, Problem> {
-    let path = url.split('?').next().unwrap_or_default().trim_start_matches('/');
-    let body = body.map_or(&b""[..], |body| body.get().as_bytes());
-    match route(method, &format!("/v1.0/{path}"))? {
-        Target::User(user, verb) => Ok(Call::on_user(user, verb, body)),
-        Target::Presences => Ok(Call::on_presences(body)),
+fn read_call(item: &ItemBody<'_>) -> Result<Asked, Problem> {
+    let (path, query) =
+        item.url.split_once('?').map_or((&*item.url, None), |(path, query)| (path, Some(query)));
+    let body = item.body.map_or(&b""[..], |body| body.get().as_bytes());
+    match route(&item.method, &format!("/v1.0/{}", path.trim_start_matches('/')))? {
+        Target::User(user, verb) => Ok(Asked::Call(Call::on_user(user, verb, body))),
+        Target::Presences => Ok(Asked::Call(Call::on_presences(body))),
+        Target::Directory(place) => {
+            let mut headers = item.headers.iter();
+            let eventual = headers.any(|(name, value)| {
+                name.eq_ignore_ascii_case("consistencylevel") && value.eq_ignore_ascii_case("eventual")
+            });
+            Ok(Asked::Read(Read::new(place, query, eventual)))
+        }
         Target::Batch | Target::Token(_) | Target::DeviceCode(_) | Target::Identity { .. } => {
             Err(Problem::no_such_path())
         }
@@ -149,7 +164,8 @@ impl Service {
                 Reply { latency: Duration::ZERO, ..self.refuse(number, Problem::of_status(424)) }
             } else {
                 match item.call {
-                    Ok(call) => within_batch(self.handle(now, &Request { bearer, call })),
+                    Ok(Asked::Call(call)) => within_batch(self.handle(now, &Request { bearer, call })),
+                    Ok(Asked::Read(read)) => within_batch(self.read(now, bearer, &read)),
                     Err(problem) => self.refuse(number, problem),
                 }
             };

@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::reads::Reads;
 use crate::keeper::time::MonoTime;
 
 /// How many gaps are named one by one.
 pub const NAMED_GAPS: usize = 20;
 
-/// The presence calls.
+/// The calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallKind {
@@ -27,6 +28,12 @@ pub enum CallKind {
     GetPresence,
     /// `getPresencesByUserId`.
     GetPresences,
+    /// GET of a group.
+    GetGroup,
+    /// GET of a page of a group's members.
+    GetMembers,
+    /// GET of a user.
+    GetUser,
 }
 
 /// What became of a request.
@@ -70,6 +77,8 @@ pub struct Counts {
     pub clears: u64,
     /// Clears that found none.
     pub clears_without_session: u64,
+    /// Reads of the directory.
+    pub reads: Reads,
     /// Presence requests answered 429.
     pub throttled: u64,
     /// Requests of any kind that a correct client does not make.

@@ -13,6 +13,9 @@ use uuid::Uuid;
 use super::authority::trouble::{IdentityTrouble, TokenTrouble};
 use super::chance::{self, Purpose};
 use super::quota::{Limit, RetryAfterForm, WindowKind};
+use directory::DirectoryFaults;
+
+pub mod directory;
 
 /// Everything that can go wrong, and the variants of what goes right. The default is a healthy service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +50,10 @@ pub struct Faults {
     pub apps: BTreeMap<Uuid, Trouble>,
     /// Every valid request that names this user in its path gets this. Gaps of the user are excused.
     pub users: BTreeMap<Uuid, Trouble>,
+    /// What goes wrong with reads of the directory alone.
+    pub directory: DirectoryFaults,
+    /// Permissions that no token has that is given from now on.
+    pub withheld_permissions: Vec<String>,
     /// What the token endpoint does.
     pub token: Option<TokenTrouble>,
     /// What the managed identity endpoints do, one after the other; what is over is taken out.
@@ -88,6 +95,8 @@ impl Default for Faults {
             tenants: BTreeMap::new(),
             apps: BTreeMap::new(),
             users: BTreeMap::new(),
+            directory: DirectoryFaults::default(),
+            withheld_permissions: Vec::new(),
             token: None,
             identity: Vec::new(),
             secret: None,
@@ -203,12 +212,16 @@ impl Faults {
     }
 
     fn checked(self) -> Result<Self, String> {
-        let rates = [self.error_rate, self.unauthorized_rate, self.lost_rate, self.reset_rate];
-        let troubles = self.outage.iter().chain(self.tenants.values());
+        let troubles = self.outage.iter().chain(self.tenants.values()).chain(self.directory.troubles());
         let troubles = troubles.chain(self.apps.values()).chain(self.users.values());
         let scripted = troubles.map(|trouble| trouble.status).chain(self.token.iter().map(|t| t.status));
         let scripted = scripted.chain(self.identity.iter().map(|trouble| trouble.status));
-        if rates.iter().any(|rate| !(0.0..=1.0).contains(rate)) || rates.iter().sum::<f64>() > 1.0 {
+        let rates = [&self, &self.of_reads()]
+            .map(|faults| [faults.error_rate, faults.unauthorized_rate, faults.lost_rate, faults.reset_rate]);
+        let good = |rates: &[f64; 4]| {
+            rates.iter().all(|rate| (0.0..=1.0).contains(rate)) && rates.iter().sum::<f64>() <= 1.0
+        };
+        if !rates.iter().all(good) {
             return Err("a rate is from 0 to 1, and so is the sum of all".to_owned());
         }
         if let Some(status) =
@@ -216,11 +229,14 @@ impl Faults {
         {
             return Err(format!("{status} is no status from 200 to 599"));
         }
-        if self.statuses.is_empty() && self.error_rate > 0.0 {
+        if self.statuses.is_empty() && rates.iter().any(|rates| rates[0] > 0.0) {
             return Err("error_rate without statuses".to_owned());
         }
         if self.quota.is_some_and(|quota| quota.requests == 0 || quota.per_s == 0) {
             return Err("a quota is of one request or more, in one second or more".to_owned());
+        }
+        if self.directory.quota.is_some_and(|quota| quota.units == 0 || quota.per_s == 0) {
+            return Err("a quota is of one unit or more, in one second or more".to_owned());
         }
         Ok(self)
     }
@@ -283,7 +299,7 @@ impl Faults {
 /// The name of what holds a list and must not.
 fn misplaced_list(patch: &Value) -> Option<&str> {
     patch.as_object()?.iter().find_map(|(name, value)| match (name.as_str(), value) {
-        ("statuses", Value::Array(_)) => None,
+        ("statuses" | "withheld_permissions", Value::Array(_)) => None,
         ("identity", Value::Array(troubles)) => {
             (!troubles.iter().all(Value::is_object)).then_some("a trouble")
         }
@@ -340,6 +356,8 @@ mod tests {
         assert!(refused(json!({"users": {"reception": {}}})).contains("UUID"));
         assert!(refused(json!({"quota": {"requests": 0, "per_s": 30}})).contains("quota"));
         assert!(refused(json!({"error_rate": 0.1, "statuses": []})).contains("statuses"));
+        assert!(refused(json!({"directory": {"lost_rate": 0.9, "reset_rate": 0.2}})).contains("sum"));
+        assert!(refused(json!({"directory": {"next_pages": {"status": 42}}})).contains("42"));
         for patch in [json!(17), json!(null), json!([]), json!([7])] {
             assert_eq!(refused(patch), "a patch is an object");
         }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::counts::TokenCounts;
 use super::quota::{Limit, Window, WindowKind};
+use super::reads::{Budget, LaneReads};
 use crate::keeper::time::MonoTime;
 
 /// The span over which a client's restraint in an outage is judged. It limits nothing.
@@ -30,8 +31,14 @@ pub struct Lane {
     window: Window,
     five_minutes: Window,
     /// From when to when it was told to keep away.
-    told: Option<(MonoTime, MonoTime)>,
+    told: Told,
+    /// Its reads of the directory.
+    pub reads: Budget,
 }
+
+/// From when to when a client was told to keep away.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Told(Option<(MonoTime, MonoTime)>);
 
 /// What a lane did.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -64,30 +71,22 @@ impl Lane {
             counts: LaneCounts::default(),
             window: Window::default(),
             five_minutes: Window::default(),
-            told: None,
+            told: Told::default(),
+            reads: Budget::default(),
         }
     }
 
     /// Counts a presence request that arrives now. Returns how long to wait when it is one too many.
     pub fn arrive(&mut self, now: MonoTime, quota: Limit, kind: WindowKind) -> Option<Duration> {
         self.counts.requests += 1;
-        if self.told.is_some_and(|(from, until)| from <= now && now < until) {
-            self.counts.in_retry_after += 1;
-        }
+        self.counts.in_retry_after += u64::from(self.told.is_in(now));
         self.five_minutes.arrive(now, FIVE_MINUTES, WindowKind::Sliding);
         self.window.arrive(now, quota, kind)
     }
 
-    /// Notes that a 429 reaches the client at `from` and tells it to keep away for `wait`. A shorter wait does not take
-    /// back a longer one that was answered before.
+    /// Notes that a 429 reaches the client at `from` and tells it to keep away for `wait`.
     pub fn tell(&mut self, from: MonoTime, wait: Duration) {
-        let until = from + wait;
-        self.told = Some(match self.told {
-            Some((earlier, later)) if from < later && earlier < until => {
-                (earlier.min(from), later.max(until))
-            }
-            _ => (from, until),
-        });
+        self.told.tell(from, wait);
     }
 
     /// Notes whether a script stops the lane from now on.
@@ -126,7 +125,28 @@ impl Lane {
         let mut tokens = self.counts.tokens;
         tokens.reset();
         self.counts = LaneCounts { tokens, ..LaneCounts::default() };
+        self.reads.counts = LaneReads::default();
         self.window.reset_peak(now, quota);
         self.five_minutes.reset_peak(now, FIVE_MINUTES);
+    }
+}
+
+impl Told {
+    /// Whether that is now.
+    #[must_use]
+    pub fn is_in(&self, now: MonoTime) -> bool {
+        self.0.is_some_and(|(from, until)| from <= now && now < until)
+    }
+
+    /// Notes that a 429 reaches the client at `from` and tells it to keep away for `wait`. A shorter wait does not take
+    /// back a longer one that was answered before.
+    pub fn tell(&mut self, from: MonoTime, wait: Duration) {
+        let until = from + wait;
+        self.0 = Some(match self.0 {
+            Some((earlier, later)) if from < later && earlier < until => {
+                (earlier.min(from), later.max(until))
+            }
+            _ => (from, until),
+        });
     }
 }

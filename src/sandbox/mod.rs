@@ -1,5 +1,5 @@
-//! Pretends to be Microsoft Graph's presence service, from its documentation. It uses nothing of the project but
-//! the time type, so that it cannot share the keeper's mistakes.
+//! Pretends to be Microsoft Graph's presence service, and to read groups and users as its directory does, from their
+//! documentation. It uses nothing of the project but the time type, so that it cannot share the keeper's mistakes.
 //!
 //! [`service`] is the machine: pure, told the time with each call. [`http`] is the listener around it.
 
@@ -13,9 +13,12 @@ pub mod directory;
 pub mod faults;
 pub mod http;
 pub mod lane;
+pub mod objects;
 pub mod presence;
 pub mod problem;
+pub mod query;
 pub mod quota;
+pub mod reads;
 pub mod reply;
 pub mod report;
 pub mod route;

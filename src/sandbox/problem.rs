@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::query::Place;
+
 /// One error, before it is put into Graph's envelope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -145,6 +147,64 @@ impl Problem {
             "InvalidArgument",
             "The provided [SessionId] is not the id of the calling application.",
         )
+    }
+
+    /// An object that is not in the directory.
+    #[must_use]
+    pub fn no_such_object(name: &str) -> Self {
+        let message = format!(
+            "Resource '{}' does not exist or one of its queried reference-property objects are not present.",
+            shortened(name)
+        );
+        Self { message: message.into(), ..Self::no_such_user() }
+    }
+
+    /// A group is named by something else than an object id.
+    #[must_use]
+    pub fn bad_identifier(name: &str) -> Self {
+        let message = format!("Invalid object identifier '{}'.", shortened(name));
+        Self::invalid(400, "Request_BadRequest", message)
+    }
+
+    /// `$select` names a property that there is not.
+    #[must_use]
+    pub fn no_such_property(name: &str, place: &Place) -> Self {
+        let of = if matches!(place, Place::Group(_)) { "group" } else { "user" };
+        let message = format!(
+            "Parsing OData Select and Expand failed: Could not find a property named '{}' on type \
+             'microsoft.graph.{of}'.",
+            shortened(name)
+        );
+        Self::invalid(400, "BadRequest", message)
+    }
+
+    /// `$top` is not within 1 and 999.
+    #[must_use]
+    pub fn bad_page_size(text: &str) -> Self {
+        let text = shortened(text);
+        let message = format!("Invalid page size specified: '{text}'. Must be between 1 and 999 inclusive.");
+        Self::invalid(400, "Request_UnsupportedQuery", message)
+    }
+
+    /// A query option that this call does not have, or the sandbox does not serve.
+    #[must_use]
+    pub fn unsupported_option(name: &str) -> Self {
+        let message = format!("Unsupported Query: ${} is not served here.", shortened(name));
+        Self::invalid(400, "Request_UnsupportedQuery", message)
+    }
+
+    /// A `$skiptoken` that was not given for this query.
+    #[must_use]
+    pub fn bad_page_token() -> Self {
+        Self::invalid(400, "Request_BadRequest", "The specified page token value is invalid.")
+    }
+
+    /// A `$skiptoken` that was given too long ago. Seen by users, documented nowhere: to begin anew is what helps.
+    #[must_use]
+    pub const fn expired_page_token() -> Self {
+        const MESSAGE: &str =
+            "The specified page token value has expired and can no longer be included in your request.";
+        Self::new(400, "Directory_ExpiredPageToken", MESSAGE)
     }
 
     /// More ids than one read takes. Seen without any text.

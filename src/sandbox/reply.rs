@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::authority::identity::{Host, IdentityProblem};
@@ -14,7 +15,7 @@ use super::quota::RetryAfter;
 use super::token::TokenId;
 use crate::keeper::time::MonoTime;
 
-/// The answer to one presence request.
+/// The answer to one request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
     /// The number of the request, counted from 1 over all that came in.
@@ -53,6 +54,34 @@ pub enum Content {
     Presence(Box<Presence>),
     /// Several, in the order asked for.
     Presences(Vec<Presence>),
+    /// One object of the directory.
+    Entity {
+        /// What follows `$metadata#`.
+        context: String,
+        /// Its properties.
+        fields: Map<String, Value>,
+        /// Resource units that it cost.
+        units: u32,
+    },
+    /// A page of members.
+    Page(Box<Page>),
+}
+
+/// A page of a group's members.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// What follows `$metadata#`.
+    pub context: String,
+    /// How many members there are in all.
+    pub count: Option<usize>,
+    /// Path and query of the next page.
+    pub next: Option<String>,
+    /// The root before them, by script; absent: that of the request.
+    pub root: Option<String>,
+    /// The members' properties.
+    pub entries: Vec<Map<String, Value>>,
+    /// Resource units that it cost.
+    pub units: u32,
 }
 
 /// One user's presence as a reader gets it.

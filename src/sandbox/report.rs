@@ -9,6 +9,7 @@ use super::counts::{CallKind, Counts, Gap, Gaps, NAMED_GAPS, TokenCounts};
 use super::directory::User;
 use super::lane::LaneCounts;
 use super::presence::{PreferredState, Shown};
+use super::reads::{LaneReads, ReadReport};
 use super::service::Service;
 use super::service::calls::gap;
 use super::session::{Phase, Session};
@@ -45,6 +46,8 @@ pub struct Report {
     pub first_lapses: Vec<GapReport>,
     /// Presence requests.
     pub requests: RequestReport,
+    /// Reads of the directory.
+    pub directory: ReadReport,
     /// The most requests in any sliding window of one lane.
     pub peak_window: usize,
     /// The quota of each lane.
@@ -121,6 +124,8 @@ pub struct LaneReport {
     pub peak_window: usize,
     /// The most requests in any five minutes.
     pub peak_five_minutes: usize,
+    /// Its reads of the directory.
+    pub directory: LaneReads,
     /// What it did.
     #[serde(flatten)]
     pub counts: LaneCounts,
@@ -209,6 +214,7 @@ impl Service {
                 in_window: lane.used(now, quota),
                 peak_window: lane.peak(),
                 peak_five_minutes: lane.peak_five_minutes(),
+                directory: lane.reads.counts,
                 counts: lane.counts,
             })
             .collect();
@@ -227,6 +233,7 @@ impl Service {
             total_gap_s: (gaps.total + found.open.total).as_secs_f64(),
             first_lapses: named.map(|gap| self.gap_report(gap)).collect(),
             requests: self.request_report(),
+            directory: self.counts.reads.report(self.read_quota()),
             peak_window: lanes.iter().map(|lane| lane.peak_window).max().unwrap_or_default(),
             quota: QuotaReport { requests: quota.requests, per_s: quota.per_s },
             throttled: self.counts.throttled,

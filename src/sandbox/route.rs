@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::problem::Problem;
+use super::query::Place;
 
 /// What a request is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub enum Target {
     User(Option<Uuid>, Verb),
     /// `getPresencesByUserId`.
     Presences,
+    /// A read of the directory.
+    Directory(Place),
     /// `$batch`.
     Batch,
     /// The token endpoint of the tenant as the path names it.
@@ -60,6 +63,11 @@ pub fn route(method: &str, path: &str) -> Result<Target, Problem> {
         ["v1.0", "users", user, "presence", action] => {
             ("POST", Target::User(object_id(user), verb(action).ok_or_else(Problem::no_such_path)?))
         }
+        ["v1.0", "users", _] => ("GET", Target::Directory(Place::User(decoded(segments[2])))),
+        ["v1.0", "groups", _] => ("GET", Target::Directory(Place::Group(decoded(segments[2])))),
+        ["v1.0", "groups", _, "transitivemembers", "microsoft.graph.user"] => {
+            ("GET", Target::Directory(Place::Members(decoded(segments[2]))))
+        }
         ["v1.0", "communications", action] if bare(action) == "getpresencesbyuserid" => {
             ("POST", Target::Presences)
         }
@@ -72,6 +80,13 @@ pub fn route(method: &str, path: &str) -> Result<Target, Problem> {
 #[must_use]
 pub fn object_id(text: &str) -> Option<Uuid> {
     if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
+}
+
+/// A segment of a path without its percent signs.
+fn decoded(segment: &str) -> String {
+    // As a form it would have other meanings for these two.
+    let form = format!("={}", segment.replace('+', "%2B").replace('&', "%26"));
+    url::form_urlencoded::parse(form.as_bytes()).map(|(_, text)| text.into_owned()).collect()
 }
 
 fn verb(action: &str) -> Option<Verb> {
@@ -118,12 +133,24 @@ mod tests {
             ),
             ("POST", "/v1.0/communications/getPresencesByUserId".into(), Target::Presences),
             ("POST", "/v1.0/$batch".into(), Target::Batch),
+            ("GET", format!("/v1.0/users/{USER}"), Target::Directory(Place::User(USER.into()))),
+            (
+                "GET",
+                "/v1.0/Users/Front.Desk%23EXT%23%40contoso.com".into(),
+                Target::Directory(Place::User("Front.Desk#EXT#@contoso.com".into())),
+            ),
+            ("GET", format!("/v1.0/groups/{USER}"), Target::Directory(Place::Group(USER.into()))),
+            (
+                "GET",
+                format!("/v1.0/groups/{USER}/transitiveMembers/microsoft.graph.user"),
+                Target::Directory(Place::Members(USER.into())),
+            ),
             ("POST", "/Contoso/oauth2/v2.0/token".into(), Target::Token("Contoso".into())),
             ("POST", "/Contoso/oauth2/v2.0/devicecode".into(), Target::DeviceCode("Contoso".into())),
             ("GET", "/metadata/identity/oauth2/token".into(), Target::Identity { app_service: false }),
             ("GET", "/msi/token".into(), Target::Identity { app_service: true }),
         ];
-        assert_eq!(cases.len(), 12);
+        assert_eq!(cases.len(), 16);
         for (method, path, target) in cases {
             assert_eq!(route(method, &path), Ok(target), "{path}");
         }
@@ -132,6 +159,8 @@ mod tests {
     #[test]
     fn other_paths_and_methods_are_refused() {
         assert_eq!(status("GET", "/v1.0/users"), 404);
+        assert_eq!(status("GET", &format!("/v1.0/groups/{USER}/transitiveMembers")), 404, "without the cast");
+        assert_eq!(status("PATCH", &format!("/v1.0/users/{USER}")), 405);
         assert_eq!(status("GET", "/beta/users/x/presence"), 404, "beta does not exist in every cloud");
         assert_eq!(status("POST", &format!("/v1.0/users/{USER}/presence/steal")), 404);
         assert_eq!(status("GET", &format!("/v1.0/users/{USER}/presence/setPresence")), 405);

@@ -15,14 +15,17 @@ use super::counts::{CallKind, Counts, Outcome};
 use super::directory::Directory;
 use super::faults::Faults;
 use super::lane::Lane;
+use super::objects::Objects;
 use super::presence::{PreferredState, SessionState, Shown};
 use super::quota::{Limit, Window, WindowKind};
+use super::reads::Units;
 use super::reply::Reply;
 use super::token::{TokenId, Tokens};
 use crate::keeper::time::MonoTime;
 
 pub(super) mod calls;
 mod decide;
+mod reads;
 mod token;
 
 /// How many requests are remembered one by one, over all users.
@@ -38,6 +41,8 @@ pub struct Options {
     pub quota: Limit,
     /// The quota of each app over all tenants.
     pub global_quota: Limit,
+    /// The quota of each app in each tenant for reads of the directory.
+    pub read_quota: Units,
     /// How the quotas' windows lie.
     pub window: WindowKind,
     /// How long tokens live; absent: 60 to 90 minutes, by chance.
@@ -51,6 +56,7 @@ impl Default for Options {
         Self {
             quota: Limit::PRESENCE,
             global_quota: Limit::GLOBAL,
+            read_quota: Units::IDENTITY,
             window: WindowKind::Sliding,
             token_life: None,
             faults: Faults::default(),
@@ -81,6 +87,8 @@ pub struct Service {
     pub(super) faults: Faults,
     pub(super) lanes: Vec<Lane>,
     pub(super) directory: Directory,
+    /// What a test has said of users and groups.
+    pub(super) objects: Objects,
     pub(super) counts: Counts,
     pub(super) log: VecDeque<Remembered>,
     /// Only looked up, never walked.
@@ -94,7 +102,7 @@ pub struct Service {
     challenge: Option<u64>,
     /// A moment and the wall time that goes with it, since 1970.
     wall: (MonoTime, Duration),
-    /// Presence requests and batches ever.
+    /// Requests and batches ever, but for tokens.
     number: u64,
     /// Requests ever that were asked how long they are on their way.
     departed: u64,
@@ -112,6 +120,7 @@ impl Service {
             started: now,
             lanes: Vec::new(),
             directory: Directory::default(),
+            objects: Objects::default(),
             counts: Counts::default(),
             log: VecDeque::new(),
             lane_index: HashMap::new(),
@@ -214,6 +223,11 @@ impl Service {
     /// The same, to be changed.
     pub const fn authority_mut(&mut self) -> &mut Authority {
         &mut self.authority
+    }
+
+    /// The groups and users that were defined, to be changed.
+    pub const fn objects_mut(&mut self) -> &mut Objects {
+        &mut self.objects
     }
 
     /// Tells what the wall clock shows now. From there on its time goes with that of the requests.

@@ -20,6 +20,9 @@ pub const LIFE: (Duration, Duration) = (Duration::from_secs(60 * 60), Duration::
 pub const LONG_LIFE: (Duration, Duration) =
     (Duration::from_secs(20 * 60 * 60), Duration::from_secs(24 * 60 * 60));
 
+/// The permissions by which groups and their members are read, without those on the whole directory.
+const OF_GROUPS: [&str; 4] =
+    ["GroupMember.Read.All", "GroupMember.ReadWrite.All", "Group.Read.All", "Group.ReadWrite.All"];
 /// How many tokens are remembered; the oldest are forgotten, and are then as good as expired.
 const MOST_TOKENS: usize = 100_000;
 /// About the length of a real one, so that what cannot carry a real one shows.
@@ -40,6 +43,31 @@ pub enum Reach {
     Everyone,
 }
 
+/// How much of the users a token lets read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Nothing but the ids of those that are members of a group.
+    Nothing,
+    /// The basic profile.
+    Basic,
+    /// All.
+    Full,
+}
+
+impl Profile {
+    /// Whether a property of a user is in it. Source: what Microsoft's permissions reference says of User.ReadBasic.All.
+    #[must_use]
+    pub fn has(self, property: &str) -> bool {
+        const BASIC: [&str; 7] =
+            ["displayName", "givenName", "id", "mail", "securityIdentifier", "surname", "userPrincipalName"];
+        match self {
+            Self::Nothing => property == "id",
+            Self::Basic => BASIC.contains(&property),
+            Self::Full => true,
+        }
+    }
+}
+
 /// What the holder of a token may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rights {
@@ -47,6 +75,10 @@ pub struct Rights {
     pub writes: Reach,
     /// Whose presence may be read.
     pub reads: Reach,
+    /// Whether groups and their members may be read.
+    pub groups: bool,
+    /// What may be read of users.
+    pub profile: Profile,
 }
 
 /// What of claims a request for a token had. Source: Microsoft's page "Claims challenges, claims requests, and client
@@ -101,8 +133,16 @@ pub struct Statement {
 }
 
 impl Subject {
-    /// What it may do. Source: the permission tables of Microsoft's pages "presence: setPresence", "Get presence" and
-    /// "getPresencesByUserId".
+    /// The same without some of its permissions.
+    #[must_use]
+    pub fn without(mut self, withheld: &[String]) -> Self {
+        let (Self::App(names) | Self::User(_, names)) = &mut self;
+        names.retain(|name| !withheld.contains(name));
+        self
+    }
+
+    /// What it may do. Source: the permission tables of Microsoft's pages "presence: setPresence", "Get presence",
+    /// "getPresencesByUserId", "List group transitive members", "Get group" and "Get a user".
     #[must_use]
     pub fn rights(&self) -> Rights {
         let (names, own) = match self {
@@ -114,6 +154,8 @@ impl Subject {
             Some(user) if allowed => Reach::Only(user),
             _ => Reach::Nobody,
         };
+        let any = |given: &[&str]| given.iter().any(|name| has(name));
+        let directory = any(&["Directory.Read.All", "Directory.ReadWrite.All"]);
         let app_writes = own.is_none() && has("Presence.ReadWrite.All");
         Rights {
             writes: if app_writes { Reach::Everyone } else { own_if(has("Presence.ReadWrite")) },
@@ -121,6 +163,12 @@ impl Subject {
                 Reach::Everyone
             } else {
                 own_if(has("Presence.Read"))
+            },
+            groups: directory || any(&OF_GROUPS),
+            profile: match directory || any(&["User.Read.All", "User.ReadWrite.All"]) {
+                true => Profile::Full,
+                false if has("User.ReadBasic.All") => Profile::Basic,
+                false => Profile::Nothing,
             },
         }
     }
@@ -303,7 +351,7 @@ mod tests {
     #[test]
     fn rights_are_those_of_the_permission_tables() {
         let of = |subject: fn(Vec<String>) -> Subject, name: &str| {
-            let Rights { writes, reads } = subject(vec![name.to_owned()]).rights();
+            let Rights { writes, reads, .. } = subject(vec![name.to_owned()]).rights();
             (writes, reads)
         };
         let user = |scopes| Subject::User(USER, scopes);

@@ -162,6 +162,20 @@ fn the_checkpoint_lets_nothing_wrong_pass() {
     }
     assert!(batch((0..21).map(|id| item(&id.to_string(), &|_| {})).collect()).is_err());
 
+    let read = |path: &str, change: &dyn Fn(&mut axum::http::request::Parts)| {
+        let (mut head, _) = request("GET", path, &json!(null));
+        head.headers.remove("content-type");
+        change(&mut head);
+        contract.check(&head, b"").map(str::to_owned)
+    };
+    let members = format!("/v1.0/groups/{}/transitiveMembers/microsoft.graph.user", id(1));
+    read(&format!("{members}?$select=id&$top=999&$count=true"), &|_| {}).unwrap();
+    read("/v1.0/users/desk@contoso.com?$select=id", &|_| {}).unwrap();
+    assert!(read(&format!("{members}?$filter=x"), &|_| {}).is_err());
+    assert!(read("/v1.0/groups", &|_| {}).is_err());
+    assert!(read(&members, &|head| drop(head.headers.remove("authorization"))).is_err());
+    assert!(read(&members, &|head| head.method = axum::http::Method::POST).is_err());
+
     for header in ["authorization", "content-type", "client-request-id", "user-agent"] {
         let (mut head, body) = request("POST", &set, &good);
         head.headers.remove(header);

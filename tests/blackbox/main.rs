@@ -25,6 +25,7 @@ mod batch;
 mod contract;
 mod control;
 mod demo;
+mod directory;
 mod doctor;
 mod doctor_ways;
 mod exits;

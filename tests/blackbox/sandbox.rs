@@ -86,6 +86,45 @@ impl Sandbox {
         self.door(Method::DELETE, "faults", None).await;
     }
 
+    /// Defines group number `n` anew: object ids of users, or objects with `id`, `kind`, `displayName`, `accountEnabled` and
+    /// `userPrincipalName`.
+    pub async fn group(&self, n: u32, members: impl IntoIterator<Item = Value>) {
+        let members: Vec<Value> = members.into_iter().collect();
+        self.door(Method::PUT, &format!("groups/{}", group_id(n)), Some(json!({ "members": members }))).await;
+    }
+
+    /// Changes group number `n`: users by number that join, users that leave.
+    pub async fn change_group(&self, n: u32, join: &[u32], leave: &[u32]) {
+        let ids = |users: &[u32]| users.iter().map(|n| id(*n)).collect::<Vec<_>>();
+        let change = json!({"add": ids(join), "remove": ids(leave)});
+        self.door(Method::PATCH, &format!("groups/{}", group_id(n)), Some(change)).await;
+    }
+
+    /// Deletes group number `n`.
+    pub async fn delete_group(&self, n: u32) {
+        self.door(Method::DELETE, &format!("groups/{}", group_id(n)), None).await;
+    }
+
+    /// Says something of user number `n`: `userPrincipalName`, `displayName`, `accountEnabled`. What is not named stays.
+    pub async fn define_user(&self, n: u32, says: Value) {
+        self.door(Method::PUT, &format!("users/{}", id(n)), Some(says)).await;
+    }
+
+    /// Deletes user number `n`, who is in no group then.
+    pub async fn delete_user(&self, n: u32) {
+        self.door(Method::DELETE, &format!("users/{}", id(n)), None).await;
+    }
+
+    /// Tokens that are given from now on are without these permissions; those that are out are worth nothing.
+    pub async fn withhold(&self, permissions: &[&str]) {
+        self.faults(json!({"withheld_permissions": permissions, "revoke_tokens": true})).await;
+    }
+
+    /// Changes what goes wrong with reads of the directory alone; see `DirectoryFaults`.
+    pub async fn directory_faults(&self, patch: Value) {
+        self.faults(json!({ "directory": patch })).await;
+    }
+
     /// From now on this is registered, and nothing else is taken; see `GET /sandbox`.
     pub async fn register(&self, registration: Value) {
         self.door(Method::PUT, "registration", Some(registration)).await;
@@ -161,6 +200,11 @@ impl Drop for Sandbox {
             secrecy::search("what the sandbox says", &said.borrow().lines.join("\n"));
         }
     }
+}
+
+/// The object id of group number `n`.
+pub fn group_id(n: u32) -> String {
+    format!("00000000-0000-4000-9000-{n:012x}")
 }
 
 /// A client for loopback.

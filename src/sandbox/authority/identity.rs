@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::{Uuid, uuid};
 
-use super::registration::Registration;
+use super::registration::{Registration, default_roles};
 
 /// The tenant and the app of the identity that there is unless others are registered.
 pub const DEFAULT: (Uuid, Uuid) =
@@ -35,10 +35,6 @@ pub struct Identity {
     /// The application permissions that it was granted.
     #[serde(default = "default_roles")]
     pub roles: Vec<String>,
-}
-
-fn default_roles() -> Vec<String> {
-    vec!["Presence.ReadWrite.All".to_owned()]
 }
 
 /// Who hands out the tokens.

@@ -94,7 +94,7 @@ impl Default for App {
             secrets: Vec::new(),
             certificates: Vec::new(),
             federated: Vec::new(),
-            roles: vec!["Presence.ReadWrite.All".to_owned()],
+            roles: default_roles(),
             scopes: vec!["Presence.ReadWrite".to_owned()],
             granted_scopes: Vec::new(),
             public_client: false,
@@ -107,6 +107,11 @@ impl Default for App {
             refresh_life_s: None,
         }
     }
+}
+
+/// What an app of a config with groups needs: without User.Read.All nobody tells it which accounts are disabled.
+pub(super) fn default_roles() -> Vec<String> {
+    ["Presence.ReadWrite.All", "GroupMember.Read.All", "User.Read.All"].map(str::to_owned).into()
 }
 
 /// One client secret.

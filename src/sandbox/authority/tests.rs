@@ -69,7 +69,8 @@ fn ask() -> TokenAsk {
 fn with_nothing_registered_everyone_gets_a_token_and_a_scripted_secret_counts() {
     let mut t = Bench::new();
     let verdict = t.decide(&ask()).unwrap();
-    assert_eq!(verdict.subject, Subject::App(vec!["Presence.ReadWrite.All".to_owned()]));
+    let roles = ["Presence.ReadWrite.All", "GroupMember.Read.All", "User.Read.All"];
+    assert_eq!(verdict.subject, Subject::App(roles.map(str::to_owned).into()));
     let refused = t.authority.decide(SEED, t.at, &ask(), Some("other")).unwrap_err();
     assert_eq!((refused.status, &*refused.error, refused.code), (401, "invalid_client", 7_000_215));
     assert_eq!(t.decide(&TokenAsk { proof: None, ..ask() }), Err(7_000_218), "an app proves who it is");

@@ -9,9 +9,9 @@ use base64::prelude::BASE64_STANDARD;
 use futures_util::{StreamExt, future, stream};
 use hyper::StatusCode;
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
-    WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
+use hyper::http::request::Parts;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -28,6 +28,7 @@ pub(super) type Response = hyper::Response<Body>;
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const CLIENT_REQUEST_ID: HeaderName = HeaderName::from_static("client-request-id");
 const DIAGNOSTIC: HeaderName = HeaderName::from_static("x-ms-ags-diagnostic");
+const RESOURCE_UNIT: HeaderName = HeaderName::from_static("x-ms-resource-unit");
 const JSON: &str = "application/json";
 /// How much is announced where an answer breaks off.
 const ANNOUNCED: usize = 4_096;
@@ -38,12 +39,15 @@ const PIECE: &[u8] = &[b' '; 65_536];
 /// What of a request comes back with its answer.
 pub(super) struct Caller {
     client_request_id: Option<HeaderValue>,
+    /// The root by which it reaches the service.
+    root: String,
 }
 
 impl Caller {
-    /// The caller of a request with these headers.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        Self { client_request_id: headers.get(CLIENT_REQUEST_ID).cloned() }
+    /// The caller of a request with this head.
+    pub(super) fn of(head: &Parts) -> Self {
+        let client_request_id = head.headers.get(CLIENT_REQUEST_ID).cloned();
+        Self { client_request_id, root: format!("http://{}", super::host(head)) }
     }
 
     /// The client's own id of the request, or ours where it sent none.
@@ -52,17 +56,25 @@ impl Caller {
     }
 }
 
-/// A presence reply.
+/// A reply.
 pub(super) fn reply(reply: &Reply, form: BodyForm, caller: &Caller, wall: SystemTime) -> Response {
     let request_id = request_id(reply.number);
     let client_request_id = caller.id(request_id);
-    let body = content(reply, client_request_id.to_str().unwrap_or_default(), wall);
+    let body = content(reply, caller, client_request_id.to_str().unwrap_or_default(), wall);
     let mut response = shaped(reply.status, form, body);
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, plain(&request_id.to_string()));
     headers.insert(CLIENT_REQUEST_ID, client_request_id);
     headers.insert(DIAGNOSTIC, HeaderValue::from_static(r#"{"ServerInfo":{"DataCenter":"Sandbox"}}"#));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    let units = match &reply.content {
+        Content::Entity { units, .. } => Some(*units),
+        Content::Page(page) => Some(page.units),
+        Content::Nothing | Content::Problem(_) | Content::Presence(_) | Content::Presences(_) => None,
+    };
+    if let Some(units) = units {
+        headers.insert(RESOURCE_UNIT, HeaderValue::from(units));
+    }
     if reply.status == 401 {
         headers.insert(WWW_AUTHENTICATE, challenge(reply));
     }
@@ -77,7 +89,7 @@ pub(super) fn batch(batch: &BatchReply, caller: &Caller, wall: SystemTime) -> Re
     let client_request_id = caller.id(request_id);
     let items = batch.replies.iter().map(|(id, reply)| {
         let mut headers = serde_json::Map::new();
-        let body = content(reply, client_request_id.to_str().unwrap_or_default(), wall);
+        let body = content(reply, caller, client_request_id.to_str().unwrap_or_default(), wall);
         if let Some(retry_after) = &reply.retry_after {
             headers.insert("Retry-After".to_owned(), retry_after.text(wall).into());
         }
@@ -152,7 +164,7 @@ fn empty(status: u16) -> Response {
     response
 }
 
-fn content(reply: &Reply, client_request_id: &str, wall: SystemTime) -> Option<Value> {
+fn content(reply: &Reply, caller: &Caller, client_request_id: &str, wall: SystemTime) -> Option<Value> {
     const METADATA: &str = "https://graph.microsoft.com/v1.0/$metadata";
     match &reply.content {
         Content::Nothing => None,
@@ -168,6 +180,23 @@ fn content(reply: &Reply, client_request_id: &str, wall: SystemTime) -> Option<V
             "@odata.context": format!("{METADATA}#Collection(microsoft.graph.presence)"),
             "value": all.iter().map(presence).collect::<Vec<_>>(),
         })),
+        Content::Entity { context, fields, .. } => {
+            let mut body = Value::Object(fields.clone());
+            body["@odata.context"] = format!("{METADATA}#{context}").into();
+            Some(body)
+        }
+        Content::Page(page) => {
+            let mut body = json!({"@odata.context": format!("{METADATA}#{}", page.context)});
+            if let Some(count) = page.count {
+                body["@odata.count"] = count.into();
+            }
+            if let Some(next) = &page.next {
+                let root = page.root.as_ref().unwrap_or(&caller.root);
+                body["@odata.nextLink"] = format!("{root}{next}").into();
+            }
+            body["value"] = page.entries.iter().cloned().map(Value::Object).collect();
+            Some(body)
+        }
     }
 }
 

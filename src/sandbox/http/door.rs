@@ -85,6 +85,12 @@ impl Desk {
                 Ok(pretty(&()))
             }
             ("POST", "/sign_in") => self.sign_in(body),
+            ("PUT" | "PATCH" | "DELETE", path) if path.starts_with("/groups/") => {
+                self.say_of_group(method, &path["/groups/".len()..], body)
+            }
+            ("PUT" | "DELETE", path) if path.starts_with("/users/") => {
+                self.say_of_user(method, &path["/users/".len()..], body)
+            }
             ("GET", path) if path.starts_with("/users/") => self.user(&path["/users/".len()..]),
             _ => return own(404, refusal("nothing is served here; see GET /sandbox")),
         };
@@ -155,7 +161,6 @@ impl Preference {
     }
 }
 
-/// JSON for people: a field a line, in the order of the type, so that a report begins with what matters.
 /// What goes wrong at present, without the client secret in it: sent back like this, it changes nothing about that.
 fn shown(faults: &Faults) -> String {
     let mut shown = serde_json::to_value(faults).expect("a script can be written as JSON");
@@ -163,7 +168,8 @@ fn shown(faults: &Faults) -> String {
     pretty(&shown)
 }
 
-fn pretty(body: &impl Serialize) -> String {
+/// JSON for people: a field a line, in the order of the type, so that a report begins with what matters.
+pub(super) fn pretty(body: &impl Serialize) -> String {
     serde_json::to_string_pretty(body).expect("reports and scripts can be written as JSON") + "\n"
 }
 
@@ -176,7 +182,7 @@ fn refusal(error: &str) -> String {
     pretty(&json!({ "error": error }))
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
     serde_json::from_slice(body).map_err(|error| error.to_string())
 }
 

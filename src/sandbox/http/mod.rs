@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use axum::body::{Body, Bytes};
 use futures_util::future::BoxFuture;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::service::service_fn;
@@ -26,10 +26,11 @@ use tokio::task::JoinSet;
 use super::authority::ask::{DeviceAsk, TokenAsk};
 use super::authority::identity::{Head, IdentityAsk};
 use super::batch::Batch;
-use super::call::{Call, Request};
+use super::call::{Bearer, Call, Request};
 use super::faults::BodyForm;
 use super::problem::Problem;
-use super::reply::{Delivery, TokenReply, TokenTicket};
+use super::query::Read;
+use super::reply::{Delivery, Reply, TokenReply, TokenTicket};
 use super::route::{Target, route};
 use super::service::Service;
 use crate::keeper::time::MonoTime;
@@ -38,6 +39,7 @@ use answer::{Caller, Response};
 mod answer;
 mod door;
 mod login;
+mod objects;
 
 /// How many connections are open at a time; more wait to be accepted.
 const MOST_CONNECTIONS: usize = 4_096;
@@ -48,6 +50,8 @@ const MOST_STREAMS: u32 = 100;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
 /// How large a body is read. 650 ids are 26 kB.
 const LARGEST_BODY: usize = 256 * 1024;
+/// How large a group may be that is defined. Ten thousand members with all that can be said of them are 3 MB.
+const LARGEST_GROUP: usize = 16 * 1024 * 1024;
 /// How long requests under way may take, in real time, once the listener stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait, on the service's clock, when a connection cannot be accepted: there are too many open files.
@@ -181,15 +185,18 @@ async fn converse(
 impl Desk {
     async fn answer(&self, request: hyper::Request<Incoming>) -> Result<Response, Cut> {
         let (head, body) = request.into_parts();
-        let body = axum::body::to_bytes(Body::new(body), LARGEST_BODY).await;
         let path = head.uri.path();
-        if let Some(door) = path.strip_prefix("/sandbox") {
+        let door = path.strip_prefix("/sandbox");
+        let of_group = door.is_some_and(|door| door.starts_with("/groups/"));
+        let largest = if of_group { LARGEST_GROUP } else { LARGEST_BODY };
+        let body = axum::body::to_bytes(Body::new(body), largest).await;
+        if let Some(door) = door {
             let Ok(body) = body else { return Ok(door::too_large()) };
             return Ok(self.door(&head.method, door, head.uri.query(), &body));
         }
         let travel = self.service().depart();
         self.pass(travel).await;
-        let caller = Caller::of(&head.headers);
+        let caller = Caller::of(&head);
         let Ok(body) = body else { return self.stray(Problem::too_large(), &caller).await };
         let target = match route(head.method.as_str(), path) {
             Err(problem) => return self.stray(problem, &caller).await,
@@ -212,16 +219,33 @@ impl Desk {
             Target::User(user, verb) => {
                 self.call(&head.headers, Call::on_user(user, verb, &body), &caller).await
             }
+            Target::Directory(place) => {
+                let header = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"eventual");
+                let eventual = head.headers.get("consistencylevel").is_some_and(header);
+                let read = Read::new(place, head.uri.query(), eventual);
+                self.ask(&head.headers, &caller, |service, now, bearer| service.read(now, bearer, &read))
+                    .await
+            }
             Target::Presences => self.call(&head.headers, Call::on_presences(&body), &caller).await,
         }
     }
 
     async fn call(&self, headers: &HeaderMap, call: Call, caller: &Caller) -> Result<Response, Cut> {
+        let handle = |service: &mut Service, now, bearer| service.handle(now, &Request { bearer, call });
+        self.ask(headers, caller, handle).await
+    }
+
+    async fn ask(
+        &self,
+        headers: &HeaderMap,
+        caller: &Caller,
+        handle: impl FnOnce(&mut Service, MonoTime, Bearer) -> Reply,
+    ) -> Result<Response, Cut> {
         let scripts = self.scripts.subscribe();
         let (reply, ahead) = {
             let mut service = self.service();
             let bearer = service.bearer(bearer(headers));
-            let reply = service.handle((self.hands.now)(), &Request { bearer, call });
+            let reply = handle(&mut service, (self.hands.now)(), bearer);
             (reply, service.faults().clock_offset_s)
         };
         let form = self.deliver(reply.latency, reply.delivery, scripts).await?;

@@ -14,6 +14,7 @@ use crate::sandbox::service::tests::{CLIENT, TENANT, USER};
 
 mod delivery;
 mod login;
+mod objects;
 mod shapes;
 
 const SCOPE: &str = "https%3A%2F%2Fgraph.microsoft.com%2F.default";

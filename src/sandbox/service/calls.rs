@@ -75,11 +75,17 @@ impl Service {
         if session == ours { Ok(()) } else { Err(Problem::foreign_session()) }
     }
 
-    /// Whether a user is in the directory, by registration and by script. Who is not is left out where several are
+    /// Whether a user is in the directory, by registration, by script and not deleted. Who is not is left out where several are
     /// asked for at once.
     fn is_there(&self, lane: u32, user: Uuid) -> bool {
+        self.is_in(self.lanes[lane as usize].tenant, user)
+    }
+
+    /// The same by tenant.
+    pub(super) fn is_in(&self, tenant: Uuid, user: Uuid) -> bool {
         let scripted = self.faults.users.get(&user).is_none_or(|trouble| trouble.status != 404);
-        scripted && self.authority.has_user(self.lanes[lane as usize].tenant, user)
+        let deleted = self.objects.get(tenant, user).is_some_and(|object| object.deleted);
+        scripted && !deleted && self.authority.has_user(tenant, user)
     }
 
     /// The scripted answer for a user, if there is one. Gaps of the user are excused from then on, until a set.

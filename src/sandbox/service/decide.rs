@@ -118,13 +118,18 @@ impl Service {
     }
 
     /// What stops every request but those for a token.
-    fn gate(&self, number: u64) -> Option<Reply> {
+    pub(super) fn gate(&self, number: u64) -> Option<Reply> {
         let everything_hangs = Trouble { hang: true, ..Trouble::default() };
         let trouble = if self.faults.hang { Some(&everything_hangs) } else { self.faults.outage.as_ref() };
         trouble.map(|trouble| self.trouble(number, trouble))
     }
 
-    fn good_token(&self, now: MonoTime, bearer: Bearer, grant: Option<Grant>) -> Result<Grant, Problem> {
+    pub(super) fn good_token(
+        &self,
+        now: MonoTime,
+        bearer: Bearer,
+        grant: Option<Grant>,
+    ) -> Result<Grant, Problem> {
         match grant {
             Some(grant) if !grant.revoked && now < grant.expires_at => match self.challenge {
                 Some(nbf) if grant.claims.cp1 && grant.claims.nbf.is_none_or(|given| given < nbf) => {
@@ -137,7 +142,7 @@ impl Service {
         }
     }
 
-    fn grant(&self, bearer: Bearer) -> Option<Grant> {
+    pub(super) fn grant(&self, bearer: Bearer) -> Option<Grant> {
         match bearer {
             Bearer::Token(id) => self.tokens.get(id),
             Bearer::Missing | Bearer::Unknown => None,
@@ -190,7 +195,7 @@ impl Service {
         }
     }
 
-    fn next_number(&mut self) -> u64 {
+    pub(super) fn next_number(&mut self) -> u64 {
         self.number += 1;
         self.number
     }

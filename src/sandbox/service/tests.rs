@@ -19,6 +19,7 @@ mod identities;
 mod judgement;
 mod limits;
 mod permissions;
+mod reads;
 mod troubles;
 
 pub(in crate::sandbox) const TENANT: Uuid = uuid!("9c7f0000-0000-4000-8000-000000000001");

@@ -167,6 +167,7 @@ impl Service {
 
     fn grant_token(&mut self, at: Moment, lane: u32, ask: &TokenAsk, verdict: Verdict) -> Granted {
         let Verdict { subject, audience, token_life_s, refresh_in_s, refresh_token, open_id } = verdict;
+        let subject = subject.without(&self.faults.withheld_permissions);
         let user = match &subject {
             Subject::App(_) => None,
             Subject::User(user, scopes) => {
@@ -207,7 +208,7 @@ impl Service {
         let statement = Statement {
             tenant: identity.tenant,
             client: identity.client_id,
-            subject: Subject::App(identity.roles),
+            subject: Subject::App(identity.roles).without(&self.faults.withheld_permissions),
             audience: ask.resource.clone(),
             claims: Claims::default(),
             issued_at: self.unix(now),
