@@ -41,3 +41,6 @@ pub enum Opens {
         duration: Duration,
     },
 }
+
+#[cfg(test)]
+mod tests;
