@@ -42,3 +42,6 @@ pub enum Opens {
         duration: Duration,
     },
 }
+
+#[cfg(test)]
+mod tests;

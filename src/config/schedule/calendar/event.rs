@@ -90,7 +90,7 @@ impl Event {
                 self.cancelled = line.content()?.value.eq_ignore_ascii_case("CANCELLED");
                 return Ok(());
             }
-            _ => return Ok(()),
+            _ => return line.check(),
         };
         if slot.is_some() {
             return Err(CalendarError::new(format!("a second {} in one event", line.name()), line.at));
