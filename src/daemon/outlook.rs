@@ -35,10 +35,10 @@ pub struct Crowded {
 }
 
 impl Outlook {
-    /// Of the step from one plan to another.
+    /// Of `plan`, of which `diff` makes what is wanted now out of what `old` wanted.
     #[must_use]
-    pub fn of(old: &Plan, new: &Plan, diff: &Diff) -> Self {
-        let lanes = forecast(new);
+    pub fn of(plan: &Plan, old: &Plan, now: &Plan, diff: &Diff) -> Self {
+        let lanes = forecast(plan);
         let crowded = lanes.iter().filter(|lane| !lane.fits()).map(|lane| Crowded {
             app: Arc::clone(&lane.lane.head.name),
             sessions: lane.sessions,
@@ -46,6 +46,7 @@ impl Outlook {
             first: lane.left_out().take(NAMED).collect(),
         });
         let sessions = lanes.iter().map(|lane| lane.sessions).sum();
-        Self { sessions, sets_take: time_to_set(old, &lanes, diff), crowded: crowded.collect() }
+        let sets_take = time_to_set(old, &forecast(now), diff);
+        Self { sessions, sets_take, crowded: crowded.collect() }
     }
 }

@@ -222,7 +222,7 @@ pub fn prepare(
     let (was, is) = (shown(older, old, wall), shown(&rotas, &plan, wall));
     let mut diff = diff(&was, &is);
     debug_assert!(plan.len() > SMALL || diff.apply(&was) == *is, "apply(old, diff(old, new)) == new");
-    let outlook = Outlook::of(&was, &plan, &diff);
+    let outlook = Outlook::of(&plan, &was, &is, &diff);
     let changes = changes(&was, &diff, &loaded.settings);
     rotas.end(&mut diff, wall, now);
     let next = Accepted {

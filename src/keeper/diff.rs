@@ -181,7 +181,7 @@ impl Diff {
                 apply_session(&mut lane.sessions, session);
             }
         }
-        Plan::new(lanes)
+        Plan::settled(lanes)
     }
 }
 

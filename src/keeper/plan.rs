@@ -93,14 +93,20 @@ impl Plan {
     /// Sorts, and settles which sessions are funded. The door sees to it that no lane and no user in a lane comes
     /// twice; of doubles the first is kept.
     #[must_use]
-    pub fn new(mut lanes: Vec<LanePlan>) -> Self {
+    pub fn new(lanes: Vec<LanePlan>) -> Self {
+        let Self { mut lanes } = Self::settled(lanes);
+        funding::fund(&mut lanes);
+        Self { lanes }
+    }
+
+    /// The same of sessions of which it is settled which are funded.
+    pub(super) fn settled(mut lanes: Vec<LanePlan>) -> Self {
         lanes.sort_by(|a, b| a.key.cmp(&b.key));
         lanes.dedup_by(|later, kept| later.key == kept.key);
         for lane in &mut lanes {
             lane.sessions.sort_by_key(|s| s.user);
             lane.sessions.dedup_by_key(|s| s.user);
         }
-        funding::fund(&mut lanes);
         Self { lanes }
     }
 

@@ -57,10 +57,10 @@ impl HttpDoor {
         until(&format!("{path} says {status}"), look).await.1
     }
 
-    /// The metrics in the format that this `Accept` leads to, with their content type.
+    /// The metrics in the format that this `Accept` leads to, with their content type, once something listens.
     pub async fn text(&self, accept: &str) -> (String, String) {
-        let request = self.http.get(format!("{}/metrics", self.url)).header(ACCEPT, accept);
-        let response = request.send().await.unwrap();
+        let request = || self.http.get(format!("{}/metrics", self.url)).header(ACCEPT, accept);
+        let response = until("/metrics is there", async || request().send().await.ok()).await;
         assert_eq!(response.status(), 200);
         let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
         (kind, response.text().await.unwrap())

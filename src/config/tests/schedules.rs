@@ -87,7 +87,9 @@ fn a_zone_is_the_users_or_the_groups_or_the_schedules_or_that_of_the_defaults() 
             .into_iter()
             .find(|zone| {
                 let at = |time: &str| shown(&config, when(&format!("2026-11-25T{time}"), zone))[0];
-                at("07:59:00") != at("08:01:00") && at("08:01:00") == at("11:59:00")
+                let shut = ["07:59:00", "12:01:00", "17:01:00"].map(at);
+                let open = ["08:01:00", "11:59:00", "13:01:00", "16:59:00"].map(at);
+                shut == [Some(Available); 3] && open == [Some(Away); 4]
             })
             .unwrap()
     };

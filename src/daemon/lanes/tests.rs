@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 
