@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use croner::Cron;
+use croner::errors::CronError;
 use jiff::civil::Date;
 
 use crate::config::problem::shown;
@@ -50,7 +51,7 @@ impl CronStart {
         for (field, name) in fields.iter().zip(FIELDS) {
             check(field, name)?;
         }
-        let cron = Cron::from_str(&fields.join(" ")).map_err(|error| format!("{}: {error}", shown(text)))?;
+        let cron = Cron::from_str(&fields.join(" ")).map_err(|error| told(&fields, &error))?;
         let minutes: Box<[u16]> = minutes(&cron).collect();
         if minutes.is_empty() {
             return Err(format!("{} names no time of day", shown(text)));
@@ -94,6 +95,29 @@ impl fmt::Display for CronStart {
     }
 }
 
+/// What croner says is wrong, and in which field.
+fn told(fields: &[String], error: &CronError) -> String {
+    const RANGES: [&str; 5] = ["0 to 59", "0 to 23", "1 to 31", "1 to 12", "0 to 7, both ends Sunday"];
+    let what = match error {
+        CronError::ComponentError(what)
+        | CronError::InvalidPattern(what)
+        | CronError::IllegalCharacters(what) => what.trim_end_matches('.').to_lowercase(),
+        other => other.to_string(),
+    };
+    let alone = |at: usize| {
+        let mut others = ["*"; FIELDS.len()];
+        others[at] = &fields[at];
+        others.join(" ")
+    };
+    match (0..FIELDS.len()).find(|at| Cron::from_str(&alone(*at)).is_err()) {
+        Some(at) => {
+            let (name, field, range) = (FIELDS[at], shown(&fields[at]), RANGES[at]);
+            format!("{what} in the field of the {name}, {field}; it goes from {range}")
+        }
+        None => what,
+    }
+}
+
 fn minutes(cron: &Cron) -> impl Iterator<Item = u16> {
     let hours = (0..24).filter(|hour| cron.pattern.hour_match(u32::from(*hour)).unwrap_or(false));
     let minute = |minute: &u16| cron.pattern.minute_match(u32::from(*minute)).unwrap_or(false);
@@ -127,13 +151,12 @@ fn check(field: &str, name: &'static str) -> Result<(), String> {
             before = if named.is_some() { 'X' } else { next };
             rest = &rest[length..];
         }
-        if item.contains(['?', '+'])
-            && item != "?"
-            && !(item.starts_with('+') && item.matches('+').count() == 1)
-        {
+        let joined = item.contains('?') && item != "?" || item.rfind('+').is_some_and(|at| at > 0);
+        // croner loses Sunday there, if it is 7.
+        if joined || item.contains("#L") {
             return wrong(format!("{} is not understood", shown(item)));
         }
-        if name == "weekday" && matches!(item.trim_start_matches('+'), "L" | "7L" | "7#L") {
+        if name == "weekday" && matches!(item.trim_start_matches('+'), "L" | "7L") {
             return wrong(
                 "the last of which weekday? Write 5L for the last Friday, 0L for the last Sunday".to_owned(),
             );
@@ -188,7 +211,12 @@ mod tests {
             ("@daily", "has one field"),
             ("0 8 * *", "has 4 fields"),
             ("0 0 8 * * *", "seconds and years are not taken"),
-            ("60 8 * * *", "out of bounds"),
+            ("60 8 * * *", "number out of bounds in the field of the minute, `60`; it goes from 0 to 59"),
+            ("0 8 1-32 * *", "range out of bounds in the field of the day of month, `1-32`"),
+            (
+                "0 8 * * fri-mon",
+                "range out of bounds in the field of the weekday, `FRI-MON`; it goes from 0 to 7",
+            ),
             ("x 8 * * *", "not understood in the field of the minute"),
             ("0 MON * * *", "not understood in the field of the hour"),
             ("0 1SUN * * *", "not understood in the field of the hour"),
@@ -199,11 +227,12 @@ mod tests {
             ("0 0 * JANFEB *", "not understood"),
             (", 8 * * *", "something is missing"),
             ("1,,2 8 * * *", "something is missing"),
-            ("*/0 8 * * *", "Step cannot be zero"),
+            ("*/0 8 * * *", "step cannot be zero in the field of the minute"),
             ("0 8 * * L", "the last of which weekday?"),
             ("0 8 * * 7L", "the last of which weekday?"),
             ("0 8 * * 1+2", "not understood"),
             ("0 8 ?? * *", "not understood"),
+            ("0 8 * * FRI-SUN#L", "not understood"),
             ("0 8 * * ß", "not understood"),
         ] {
             let told = CronStart::parse(text).unwrap_err();

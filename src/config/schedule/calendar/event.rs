@@ -70,8 +70,8 @@ impl Event {
             "DTSTART" => &mut self.start,
             "DTEND" => &mut self.end,
             "DURATION" => &mut self.duration,
-            "RRULE" | "EXRULE" => &mut self.rule,
-            "RDATE" => &mut self.dates,
+            "RRULE" => &mut self.rule,
+            "RDATE" | "EXRULE" => &mut self.dates,
             "RECURRENCE-ID" => &mut self.instead_of,
             "EXDATE" => {
                 self.except.push(line.content()?);
@@ -129,8 +129,7 @@ impl Event {
             return Ok(Written::AllDay(all_day));
         }
         if let Some(dates) = &self.dates {
-            let message =
-                format!("{name} has further dates (RDATE), which are not read; export single dates");
+            let message = format!("{name} has RDATE or EXRULE, which are not read; export single dates");
             return Err(CalendarError::new(message, dates.at));
         }
         if let Some(rule) = &self.rule {
@@ -139,18 +138,7 @@ impl Event {
             })?;
             all_day.rule = Some(rule);
         }
-        for except in &self.except {
-            for item in except.value.split(',') {
-                let day = day(item.get(..8).unwrap_or(item));
-                let day =
-                    day.ok_or_else(|| CalendarError::new(format!("{} is no date", shown(item)), except.at))?;
-                all_day.except.push(day);
-            }
-            if all_day.except.len() > EXDATES_MAX {
-                let message = format!("{name} has more than {EXDATES_MAX} exceptions");
-                return Err(CalendarError::new(message, except.at));
-            }
-        }
+        all_day.except = exceptions(&self.except, &name)?;
         Ok(Written::AllDay(all_day))
     }
 
@@ -202,6 +190,26 @@ impl AllDay {
         let left = firsts.into_iter().filter(|day| !self.except.contains(day));
         left.map(|first| ends(first).map_err(|message| CalendarError::new(message, self.at))).collect()
     }
+}
+
+/// The days that are taken out of a recurrence.
+fn exceptions(written: &[Content], name: &str) -> Result<Vec<Date>, CalendarError> {
+    let mut days = Vec::new();
+    for content in written {
+        for item in content.value.split(',') {
+            let found = day(item.get(..8).unwrap_or(item));
+            days.push(
+                found.ok_or_else(|| CalendarError::new(format!("{} is no date", shown(item)), content.at))?,
+            );
+        }
+        if days.len() > EXDATES_MAX {
+            return Err(CalendarError::new(
+                format!("{name} has more than {EXDATES_MAX} exceptions"),
+                content.at,
+            ));
+        }
+    }
+    Ok(days)
 }
 
 /// The day of a property that has one; `None`: it has a time of day.
