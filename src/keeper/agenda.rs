@@ -21,11 +21,11 @@ pub(super) enum Queue {
     Renewal,
     /// Past its lapse, at the key.
     Lapsed,
-    /// To be set now by an override, wanted since the key.
+    /// To be set or cleared now by an override, wanted since the key.
     Override,
-    /// To be set now, wanted since the key.
+    /// To be set now, or cleared for a user who is still planned for, wanted since the key.
     Change,
-    /// To be cleared now, unwanted since the key.
+    /// To be cleared now, of a user who is gone since the key.
     Clear,
 }
 

@@ -28,9 +28,11 @@ impl Lane {
                 return;
             }
             Need::Clear if session.fate == Fate::Moving => (Queue::Moving, session.since + MOVE_PATIENCE),
-            Need::Clear => (Queue::Clear, session.since),
-            Need::Change if session.urgent => (Queue::Override, session.since),
-            Need::Change => (Queue::Change, session.since),
+            // Who is to show nothing for a while waits no longer than who is to show something else.
+            Need::Clear | Need::Change if session.fate == Fate::Planned => {
+                (if session.urgent { Queue::Override } else { Queue::Change }, session.since)
+            }
+            Need::Clear | Need::Change => (Queue::Clear, session.since),
             Need::Renewal => self.renewal_place(session, now),
         };
         self.stand(slot, Some(place));
