@@ -1,5 +1,7 @@
 //! What the config says once it is admitted: valid by construction.
 
+mod people;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,6 +14,7 @@ use url::{Host, Url};
 use super::notify::Notify;
 use crate::keeper::id::{ClientId, LaneKey, TenantId, UserId};
 use crate::keeper::{OnRemove, Quota};
+pub use people::{Group, Person};
 
 /// Everything but the plan.
 #[derive(Clone, Debug)]
@@ -217,26 +220,6 @@ pub enum LogUsers {
     Name,
     /// By a short hash of the object id.
     Hash,
-}
-
-/// Who belongs together, for commands that name them at once.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Group {
-    /// Its name.
-    pub name: Arc<str>,
-    /// The app that its members are shown by.
-    pub lane: LaneKey,
-    /// Ascending.
-    pub members: Arc<[UserId]>,
-}
-
-/// What people are called.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Person {
-    /// For people to read.
-    pub name: Option<Box<str>>,
-    /// What other systems call them.
-    pub aliases: Box<[Box<str>]>,
 }
 
 /// One app registration in one tenant.
