@@ -19,14 +19,13 @@ async fn the_demo_holds_the_examples_users_and_says_so_in_json() {
 
     assert_eq!(code, Some(0), "{stdout}");
     let outcome: Value = serde_json::from_str(&stdout).unwrap();
-    // All of the example but the one that has none.
-    assert_eq!(
-        (&outcome["sessions"], &outcome["held"], &outcome["lapses"]),
-        (&11.into(), &11.into(), &0.into())
-    );
+    // All of the example but the one that has none, and the three phones while the desk is closed.
+    let sessions = outcome["sessions"].as_u64().unwrap();
+    assert!([11, 14].contains(&sessions), "{outcome}");
+    assert_eq!((&outcome["held"], &outcome["lapses"]), (&sessions.into(), &0.into()));
     assert!(outcome["virtual_seconds"].as_u64() >= Some(295), "{outcome}");
-    // In five minutes those that fade were renewed at least once: five of them are Available.
-    assert!(outcome["renewals"].as_u64() >= Some(5), "{outcome}");
+    // In five minutes those that fade were renewed at least once: two of them are Available at any time.
+    assert!(outcome["renewals"].as_u64() >= Some(2), "{outcome}");
     assert!(outcome["refused"].is_u64(), "{outcome}");
 }
 

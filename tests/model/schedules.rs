@@ -162,7 +162,7 @@ fn ten_thousand_users_in_six_zones_are_as_wanted_soon_after_each_edge() {
     );
     assert_eq!((report.throttled, report.invalid_requests), (0, 0));
     // What fades while its change waits for its turn is not wanted any more. Nobody else's may.
-    for gap in &report.gaps {
+    for gap in &report.first_lapses {
         let own = |(edge, who): &&(f64, BTreeSet<UserId>)| {
             (*edge..edge + slowest.as_secs_f64()).contains(&gap.from_s)
                 && who.iter().any(|user| uuid(*user) == gap.user)
