@@ -13,39 +13,40 @@ use crate::sandbox::Sandbox;
 use crate::site::{Site, User, id, user};
 
 /// A clock that runs faster than the world's and shows a moment of the future now.
-struct Fast {
+pub struct Fast {
     speed: u32,
     epoch: Timestamp,
 }
 
 impl Fast {
     /// `then` has to be later than now.
-    fn showing(then: &str, speed: u32) -> Self {
+    pub fn showing(then: &str, speed: u32) -> Self {
         let now = Timestamp::now();
         let ahead = Duration::try_from(then.parse::<Timestamp>().unwrap().duration_since(now)).unwrap();
         Self { speed, epoch: now - ahead / (speed - 1) }
     }
 
-    fn run(&self, site: &Site) -> Daemon {
+    pub fn run(&self, site: &Site) -> Daemon {
         let (speed, epoch) = (self.speed.to_string(), self.epoch.to_string());
         site.run_with(&["--speed", &speed, "--epoch", &epoch])
     }
 
     /// What it shows now.
-    fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(self.epoch.into()).unwrap();
+    pub fn now(&self) -> Timestamp {
+        let epoch = SystemTime::try_from(self.epoch).unwrap();
+        let since = SystemTime::now().duration_since(epoch).unwrap();
         self.epoch + since * self.speed
     }
 
     /// Returns when it shows `then`.
-    async fn until(&self, then: &str) {
+    pub async fn until(&self, then: &str) {
         let left = then.parse::<Timestamp>().unwrap().duration_since(self.now());
         tokio::time::sleep(Duration::try_from(left).unwrap_or_default() / self.speed).await;
     }
 }
 
 /// What a user shows by our session, and for how many minutes; or nothing.
-async fn shows(sandbox: &Sandbox, n: u32) -> Option<(String, u64)> {
+pub async fn shows(sandbox: &Sandbox, n: u32) -> Option<(String, u64)> {
     let user = sandbox.user(n).await;
     let session = user["sessions"].as_array()?.first()?;
     let minutes = (session["expires_at_s"].as_f64()? - session["set_at_s"].as_f64()?) / 60.0;
@@ -54,7 +55,7 @@ async fn shows(sandbox: &Sandbox, n: u32) -> Option<(String, u64)> {
     Some((session["state"]["activity"].as_str()?.to_owned(), minutes))
 }
 
-async fn until_shows(sandbox: &Sandbox, n: u32, activity: Option<&str>) -> u64 {
+pub async fn until_shows(sandbox: &Sandbox, n: u32, activity: Option<&str>) -> u64 {
     until(&format!("user {n} shows {activity:?}"), async || {
         let shown = shows(sandbox, n).await;
         (shown.as_ref().map(|(shown, _)| shown.as_str()) == activity)
@@ -64,7 +65,7 @@ async fn until_shows(sandbox: &Sandbox, n: u32, activity: Option<&str>) -> u64 {
 }
 
 /// A schedule named `day`, open between two times in Berlin.
-fn day(from: &str, to: &str) -> String {
+pub fn day(from: &str, to: &str) -> String {
     format!(
         "[[schedule]]\nname = \"day\"\nactivity = \"InACall\"\nexpiration = \"PT4H\"\ntimezone = \"Europe/Berlin\"\n\
          windows = [{{ from = \"{from}\", to = \"{to}\" }}]"

@@ -62,7 +62,7 @@ fn organisation() -> (Plan, Rotas) {
         }
     }
     let LanePlan { key, head, sessions } = lane(1, USERS, PresenceState::Available, Quota::PRESENCE);
-    let follows = |n: usize| (n % 5 != 0).then(|| u32::try_from(n / 5 % rotas.len()).unwrap());
+    let follows = |n: usize| (!n.is_multiple_of(5)).then(|| u32::try_from(n / 5 % rotas.len()).unwrap());
     let users: Vec<UserId> = sessions.iter().map(|session| session.user).collect();
     let plan = |(n, user): (usize, &UserId)| {
         let wanted = follows(n).map_or(wish(PresenceState::Available), |rota| rotas[rota as usize].peak());
