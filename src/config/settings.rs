@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 use url::{Host, Url};
 
+pub use super::group::Group;
 use super::notify::Notify;
 use crate::keeper::id::{ClientId, LaneKey, TenantId, UserId};
 use crate::keeper::{OnRemove, Quota};
@@ -217,17 +218,6 @@ pub enum LogUsers {
     Name,
     /// By a short hash of the object id.
     Hash,
-}
-
-/// Who belongs together, for commands that name them at once.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Group {
-    /// Its name.
-    pub name: Arc<str>,
-    /// The app that its members are shown by.
-    pub lane: LaneKey,
-    /// Ascending.
-    pub members: Arc<[UserId]>,
 }
 
 /// What people are called.
