@@ -1,6 +1,4 @@
-//! What may be written in `[[group]]`: who belongs to it, and what they have in common; and what is left of that.
-
-use std::sync::Arc;
+//! What may be written in `[[group]]`: who belongs to it, and what they have in common.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -13,20 +11,7 @@ use super::source::{Place, Placed};
 use super::stated::Stated;
 use super::users_from::{Field, UsersFrom};
 use super::words;
-use crate::keeper::id::{Guid, LaneKey, UserId};
-
-/// Who belongs together, for commands that name them at once.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Group {
-    /// Its name.
-    pub name: Arc<str>,
-    /// The app that its members are shown by.
-    pub lane: LaneKey,
-    /// Ascending.
-    pub members: Arc<[UserId]>,
-    /// The group of the directory whose members are among them, where there is one.
-    pub entra_group: Option<Guid>,
-}
+use crate::keeper::id::Guid;
 
 /// `[[group]]`.
 pub(super) struct GroupEntry {

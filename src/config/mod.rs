@@ -55,6 +55,7 @@ use syntax::Tree;
 pub use environment::Look;
 pub use footprint::{Contents, Footprint, Stamps};
 pub use problem::Problems;
+pub use read::did_you_mean;
 pub use source::{FILE_BYTES_MAX, Sources, TABLE_BYTES_MAX};
 
 /// A config that was admitted.

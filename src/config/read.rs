@@ -275,7 +275,8 @@ pub(super) fn unknown_word(at: Place, what: &str, word: &str, words: &[&str]) ->
 }
 
 /// The nearest of `words`, where one is near.
-pub(super) fn did_you_mean<'w>(word: &str, words: &[&'w str]) -> Option<&'w str> {
+#[must_use]
+pub fn did_you_mean<'w>(word: &str, words: &[&'w str]) -> Option<&'w str> {
     const NEAR: f64 = 0.82;
     let lower = word.to_lowercase();
     let likeness = |known: &str| strsim::jaro_winkler(&lower, &known.to_lowercase());

@@ -3,6 +3,8 @@
 //! It is a pure function of the config and the time. What is computed once for each schedule in a zone serves all who
 //! follow it, however many.
 
+mod ahead;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,6 +15,8 @@ use super::schedule::{Now, Timetable};
 use crate::keeper::funding::Load;
 use crate::keeper::id::{LaneKey, UserId};
 use crate::keeper::{Diff, MonoTime, Plan, Wish};
+
+pub use ahead::Spell;
 
 /// Which [`Rota`]: its place among those of a config.
 pub type RotaIx = u32;
@@ -87,10 +91,10 @@ impl Rota {
         all.max_by_key(|wish| Load::of(*wish))
     }
 
-    /// What is wanted where the timetables stand like this, and by which of them.
-    fn wanted(&self, open: impl Fn(u32) -> bool) -> (Option<Wish>, Option<u32>) {
-        let shift = self.shifts.iter().find(|shift| open(shift.timetable));
-        shift.map_or((self.base, None), |shift| (shift.wish, Some(shift.timetable)))
+    /// What is wanted where its shifts stand like this, and by which timetable.
+    fn wanted(&self, now: &[Now]) -> (Option<Wish>, Option<u32>) {
+        let open = self.shifts.iter().zip(now).find(|(_, now)| now.open);
+        open.map_or((self.base, None), |(shift, _)| (shift.wish, Some(shift.timetable)))
     }
 }
 
@@ -152,6 +156,47 @@ impl Rotas {
     pub fn standings(&self, at: Timestamp) -> Vec<Standing> {
         let sight = self.sight(at);
         self.rotas.iter().map(|rota| sight.standing(rota)).collect()
+    }
+
+    /// What is wanted of those who follow one rota; `None`: there is no such.
+    #[must_use]
+    pub fn standing(&self, rota: RotaIx, at: Timestamp) -> Option<Standing> {
+        let rota = self.rotas.get(rota as usize)?;
+        Some(self.stands(rota, self.shifts(rota, at)))
+    }
+
+    /// How the shifts of a rota stand.
+    fn shifts(&self, rota: &Rota, at: Timestamp) -> Vec<Now> {
+        rota.shifts.iter().map(|shift| self.timetables[shift.timetable as usize].timetable.at(at)).collect()
+    }
+
+    /// Goes on to the next edge of a shift; returns it.
+    fn pass(&self, rota: &Rota, now: &mut [Now]) -> Option<Timestamp> {
+        let edge = now.iter().filter_map(|now| now.until).min()?;
+        for (now, shift) in now.iter_mut().zip(&rota.shifts) {
+            if now.until == Some(edge) {
+                *now = self.timetables[shift.timetable as usize].timetable.at(edge);
+            }
+        }
+        Some(edge)
+    }
+
+    /// What is wanted where the shifts of a rota stand like this.
+    ///
+    /// Edges at which nothing changes for its followers are none: where one window ends as another begins, or beneath a
+    /// stronger one.
+    fn stands(&self, rota: &Rota, mut now: Vec<Now>) -> Standing {
+        /// So many edges without a change are looked through. A rota that has more of them is looked at again then.
+        const EDGES: usize = 64;
+        let (wish, by) = rota.wanted(&now);
+        let mut until = None;
+        for _ in 0..EDGES {
+            until = self.pass(rota, &mut now);
+            if until.is_none() || rota.wanted(&now).0 != wish {
+                break;
+            }
+        }
+        Standing { wish, by, until }
     }
 
     /// A plan with what is wanted now. Who is funded stays as it was settled.
@@ -234,30 +279,9 @@ impl Rotas {
 
 impl Sight<'_> {
     /// What is wanted of those who follow a rota.
-    ///
-    /// Edges at which nothing changes for them are none: where one window ends as another begins, or beneath a
-    /// stronger one.
     #[must_use]
     pub fn standing(&self, rota: &Rota) -> Standing {
-        /// So many edges without a change are looked through. A rota that has more of them is looked at again then.
-        const EDGES: usize = 64;
-        let (wish, by) = rota.wanted(|timetable| self.now[timetable as usize].open);
-        let mut now: Vec<Now> = rota.shifts.iter().map(|shift| self.now[shift.timetable as usize]).collect();
-        let mut until = None;
-        for _ in 0..EDGES {
-            until = now.iter().filter_map(|now| now.until).min();
-            let Some(edge) = until else { break };
-            for (now, shift) in now.iter_mut().zip(&rota.shifts) {
-                if now.until == Some(edge) {
-                    *now = self.of.timetables[shift.timetable as usize].timetable.at(edge);
-                }
-            }
-            let open = rota.shifts.iter().zip(&now).find(|(_, now)| now.open);
-            if open.map_or(rota.base, |(shift, _)| shift.wish) != wish {
-                break;
-            }
-        }
-        Standing { wish, by, until }
+        self.of.stands(rota, rota.shifts.iter().map(|shift| self.now[shift.timetable as usize]).collect())
     }
 
     /// The moment of the look.

@@ -23,7 +23,7 @@ pub use dates::{DateRange, Exceptions};
 pub use days::Days;
 pub use timetable::{Now, Timetable};
 pub use window::{TimeOfDay, Window};
-pub use zone::zone;
+pub use zone::{reached, zone};
 
 /// For how long a start by a cron pattern may open. What is shorter than the smallest step of a pattern is no schedule;
 /// beyond a week it is better said in windows.

@@ -1,5 +1,7 @@
 //! What the config says once it is admitted: valid by construction.
 
+mod people;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,10 +11,10 @@ use std::time::Duration;
 use jiff::civil::Date;
 use url::{Host, Url};
 
-pub use super::group::Group;
 use super::notify::Notify;
 use crate::keeper::id::{ClientId, LaneKey, TenantId, UserId};
 use crate::keeper::{OnRemove, Quota};
+pub use people::{Group, Person};
 
 /// Everything but the plan.
 #[derive(Clone, Debug)]
@@ -218,15 +220,6 @@ pub enum LogUsers {
     Name,
     /// By a short hash of the object id.
     Hash,
-}
-
-/// What people are called.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Person {
-    /// For people to read.
-    pub name: Option<Box<str>>,
-    /// What other systems call them.
-    pub aliases: Box<[Box<str>]>,
 }
 
 /// One app registration in one tenant.

@@ -36,6 +36,9 @@ pub struct Record {
     /// The user's object id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// The group that was meant, where the user was one of its members.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// What was wanted before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
@@ -248,6 +251,7 @@ mod tests {
             source: Some("operator".to_owned()),
             app: Some("contoso".to_owned()),
             user: user.map(str::to_owned),
+            group: None,
             before: Some("Available/Available".to_owned()),
             after: Some("Busy/InACall".to_owned()),
             until: None,

@@ -66,11 +66,18 @@ pub fn time_to_set(old: &Plan, lanes: &[LaneForecast<'_>], diff: &Diff) -> Durat
             count += 1;
             others.entry(wish.term()).and_modify(|others| *others -= 1);
         }
-        let renewed_after = |term: Duration| lane.period(term).max(term.saturating_sub(CLOSE)).as_secs_f64();
-        let others: f64 = others.iter().map(|(&term, &count)| count as f64 / renewed_after(term)).sum();
-        Some(f64::from(count) / (lane.lane.head.quota.per_second() - others))
+        Some(f64::from(count) / left_for_sets(lane.lane.head.quota, &others, lane.fraction))
     });
     Duration::from_secs_f64(times.fold(0.0, f64::max))
+}
+
+/// How many sets a second a quota leaves beside the renewals of others, so many of each term, in a lane with this
+/// fraction. Those renewals come behind the sets, and wait until they are urgent.
+#[must_use]
+pub fn left_for_sets(quota: Quota, others: &BTreeMap<Duration, usize>, fraction: f64) -> f64 {
+    let renewed_after = |term: Duration| term.mul_f64(fraction).max(term.saturating_sub(CLOSE)).as_secs_f64();
+    let others: f64 = others.iter().map(|(&term, &count)| count as f64 / renewed_after(term)).sum();
+    quota.per_second() - others
 }
 
 impl<'a> LaneForecast<'a> {

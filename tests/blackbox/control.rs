@@ -9,7 +9,7 @@ use crate::sandbox::Sandbox;
 use crate::site::{Site, available, id, in_a_call, user};
 
 /// Every command that asks the daemon, with what it needs.
-const COMMANDS: [&[&str]; 10] = [
+const COMMANDS: [&[&str]; 15] = [
     &["status"],
     &["status", "user 1"],
     &["why", "user 1"],
@@ -20,6 +20,11 @@ const COMMANDS: [&[&str]; 10] = [
     &["release", "user 1"],
     &["resume"],
     &["health"],
+    &["status", "@desks"],
+    &["set", "@desks", "Away"],
+    &["unset", "@desks"],
+    &["release", "@desks"],
+    &["resume", "@desks"],
 ];
 
 #[tokio::test]
@@ -332,7 +337,9 @@ async fn over_tcp_a_token_may_what_it_may_and_no_more() {
 #[tokio::test]
 async fn with_a_daemon_every_command_answers_in_words_and_in_json() {
     let sandbox = Sandbox::start(&[]).await;
-    let site = Site::new(&sandbox, [available(1)]);
+    let mut site = Site::new(&sandbox, [available(1)]);
+    site.config.top = format!("[[group]]\nname = \"desks\"\nmembers = [\"{}\"]\n", id(1));
+    site.write();
     let mut daemon = site.run();
     daemon.event("set").await;
     for command in COMMANDS {

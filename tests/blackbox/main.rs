@@ -8,6 +8,7 @@
 // What the tests are made with.
 mod daemon;
 mod graph;
+mod groups;
 mod http_door;
 mod keys;
 mod meddler;

@@ -46,6 +46,9 @@ fn line(record: &Record) -> String {
     if let Some(user) = &record.user {
         let _ = write!(text, " {user}");
     }
+    if let Some(group) = &record.group {
+        let _ = write!(text, " @{group}");
+    }
     if let Some(app) = &record.app {
         let _ = write!(text, " ({app})");
     }

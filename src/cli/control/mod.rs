@@ -1,5 +1,6 @@
 //! The commands that ask the running daemon: over its control socket, as HTTP.
 
+mod group;
 pub mod health;
 pub mod history;
 pub mod release;

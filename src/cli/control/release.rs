@@ -5,13 +5,13 @@ use std::process::ExitCode;
 
 use reqwest::Method;
 
-use super::{Control, PATIENCE, tell};
+use super::{Control, PATIENCE, group, tell};
 use crate::daemon::control::wire::{OverrideResult, ReleaseAsk};
 
 /// Clears the sessions of a user, or of everyone, and holds none until `presenced resume`: over restarts, too.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ReleaseArgs {
-    /// A user: object id, exact name or alias
+    /// A user: object id, exact name or alias; or @GROUP, all members of a group of the config
     #[arg(value_name = "USER", required_unless_present = "all", conflicts_with = "all")]
     pub user: Option<String>,
     /// Everyone
@@ -31,7 +31,7 @@ pub struct ReleaseArgs {
 /// Takes releases back: that of a user, or, without one, all of them.
 #[derive(clap::Args, Clone, Debug)]
 pub struct ResumeArgs {
-    /// A user: object id, exact name or alias
+    /// A user: object id, exact name or alias; or @GROUP, all members of a group of the config
     #[arg(value_name = "USER")]
     pub user: Option<String>,
     /// The app, where the user is one of several
@@ -47,6 +47,10 @@ pub struct ResumeArgs {
 /// # Errors
 /// When standard output cannot be written to.
 pub fn run(config: &Path, args: &ReleaseArgs) -> anyhow::Result<ExitCode> {
+    if let Some(name) = args.user.as_deref().and_then(group::named) {
+        let (app, reason) = (args.app.as_deref(), args.reason.as_deref());
+        return group::release(&Control::of(config)?, "release", name, (app, reason), args.json);
+    }
     let ask = ReleaseAsk {
         user: args.user.clone(),
         app: args.app.clone(),
@@ -68,6 +72,10 @@ pub fn run(config: &Path, args: &ReleaseArgs) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// When standard output cannot be written to.
 pub fn resume(config: &Path, args: &ResumeArgs) -> anyhow::Result<ExitCode> {
+    if let Some(name) = args.user.as_deref().and_then(group::named) {
+        let app = args.app.as_deref();
+        return group::release(&Control::of(config)?, "resume", name, (app, None), args.json);
+    }
     let ask =
         ReleaseAsk { user: args.user.clone(), app: args.app.clone(), all: args.user.is_none(), reason: None };
     asked(config, "resume", &ask, args.json, |changed| {

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use jiff::civil::Time;
+use jiff::civil::{DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan, ZonedDateTime};
 use reqwest::Method;
 
-use super::{Control, PATIENCE, of_app, span, tell, time, who};
+use super::{Control, PATIENCE, group, of_app, span, tell, time, who};
 use crate::cli::exit;
 use crate::daemon::clock::Clock;
 use crate::daemon::control::wire::{OverrideResult, PutOverride, Ttl, User};
@@ -19,7 +19,7 @@ use crate::daemon::overrides::Source;
 /// `--for` or `--until`, after eight hours.
 #[derive(clap::Args, Clone, Debug)]
 pub struct SetArgs {
-    /// A user: object id, exact name or alias
+    /// A user: object id, exact name or alias; or @GROUP, all members of a group of the config
     #[arg(value_name = "USER")]
     pub user: String,
     /// Available, Busy, Away, DoNotDisturb, or none
@@ -31,7 +31,7 @@ pub struct SetArgs {
     /// For how long, 1 s to 7 d, such as 30m
     #[arg(long = "for", value_name = "SPAN", conflicts_with = "until")]
     pub span: Option<String>,
-    /// Until when: a time of day here, such as 18:00, or 2026-11-25T18:00:00Z
+    /// Until when: a time of day here, such as 18:00, or "2026-11-25 18:00", or 2026-11-25T18:00:00Z
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
     /// Why, for the history
@@ -48,7 +48,7 @@ pub struct SetArgs {
 /// Takes back what `set` has set; calls and the config have their say again.
 #[derive(clap::Args, Clone, Debug)]
 pub struct UnsetArgs {
-    /// A user: object id, exact name or alias
+    /// A user: object id, exact name or alias; or @GROUP, all members of a group of the config
     #[arg(value_name = "USER")]
     pub user: String,
     /// The app, where the user is one of several
@@ -86,6 +86,11 @@ pub fn run(config: &Path, args: &SetArgs) -> anyhow::Result<ExitCode> {
         reason: args.reason.clone(),
     };
     let query = of_app(args.app.as_deref());
+    if let Some(name) = group::named(&args.user) {
+        let path = (name, &["overrides", Source::OPERATOR][..]);
+        let answer = group::steer(&control, Method::PUT, path, args.app.as_deref(), Some(&ask));
+        return group::told(answer, args.json, group::set_text);
+    }
     let path = ["overrides", &args.user, Source::OPERATOR];
     let answer = control.ask(Method::PUT, &path, &query, Some(&ask), PATIENCE);
     let shown = match &answer {
@@ -102,6 +107,13 @@ pub fn run(config: &Path, args: &SetArgs) -> anyhow::Result<ExitCode> {
 /// When standard output cannot be written to.
 pub fn unset(config: &Path, args: &UnsetArgs) -> anyhow::Result<ExitCode> {
     let control = Control::of(config)?;
+    if let Some(name) = group::named(&args.user) {
+        let path = (name, &["overrides", Source::OPERATOR][..]);
+        let answer = group::steer(&control, Method::DELETE, path, args.app.as_deref(), None::<&()>);
+        return group::told(answer, args.json, |result| {
+            format!("taken back for {}{}", group::changed(result), group::others(result, "config"))
+        });
+    }
     let path = ["overrides", &args.user, Source::OPERATOR];
     let answer = control.ask(Method::DELETE, &path, &of_app(args.app.as_deref()), None::<&()>, PATIENCE);
     tell(answer, args.json, |result: &OverrideResult| {
@@ -173,9 +185,11 @@ fn ttl(args: &SetArgs, wall: SystemTime) -> Result<Option<Ttl>, String> {
     }
 }
 
-/// From now until a time of day, today or tomorrow, or until a moment.
+/// From now until a time of day, today or tomorrow, or until a time of a day here, or a moment.
 fn left_until(until: &str, now: &ZonedDateTime) -> Result<SignedDuration, String> {
-    if let Ok(at) = until.parse::<Timestamp>() {
+    // A time of a day would be read as one of today, too.
+    let here = until.parse::<DateTime>().ok().and_then(|at| now.time_zone().to_timestamp(at).ok());
+    if let Some(at) = until.parse::<Timestamp>().ok().or(here) {
         let left = at.duration_since(now.timestamp());
         if left.is_negative() {
             return Err(format!("--until {until}: that is past"));
@@ -207,6 +221,7 @@ mod tests {
         assert_eq!(minutes("17:30"), Ok(25 * 60), "tomorrow, over the end of summer time");
         assert_eq!(minutes("2026-10-24T16:00:00Z"), Ok(30));
         assert!(minutes("2026-10-24T15:00:00Z").is_err());
+        assert_eq!(minutes("2026-10-25 18:00"), Ok(25 * 60 + 30), "not today");
         assert!(minutes("six").unwrap_err().contains("18:00"));
     }
 }

@@ -5,14 +5,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{Control, Refusal, of_app, print, refuse, span, table, tell, time, who};
+use super::{Control, Refusal, group, of_app, print, refuse, span, table, tell, time, who};
 use crate::daemon::clock::Clock;
-use crate::daemon::control::wire::{App, Brief, Counts, Released, Session, Status, User};
+use crate::daemon::control::wire::{App, Brief, Counts, Group, Released, Session, Status, User};
 
 /// Shows how the running daemon stands: its apps, and the sessions that stand worst; or one user in full.
 #[derive(clap::Args, Clone, Debug)]
 pub struct StatusArgs {
-    /// A user: object id, name or alias, or an unambiguous beginning of one
+    /// A user: object id, name or alias, or an unambiguous beginning of one; or @GROUP, all members of a group
     #[arg(value_name = "USER")]
     pub user: Option<String>,
     /// Only this app
@@ -38,6 +38,9 @@ pub fn run(config: &Path, args: &StatusArgs) -> anyhow::Result<ExitCode> {
     if !args.watch {
         return match &args.user {
             None => tell(whole(&control, args), args.json, render),
+            Some(user) if let Some(name) = group::named(user) => {
+                tell(members(&control, name, args), args.json, group::status_text)
+            }
             Some(user) => tell(one(&control, user, args), args.json, user_text),
         };
     }
@@ -45,6 +48,9 @@ pub fn run(config: &Path, args: &StatusArgs) -> anyhow::Result<ExitCode> {
     loop {
         let text = match &args.user {
             None => whole(&control, args).map(|status| shown(&status, args, render)),
+            Some(user) if let Some(name) = group::named(user) => {
+                members(&control, name, args).map(|group| shown(&group, args, group::status_text))
+            }
             Some(user) => one(&control, user, args).map(|user| shown(&user, args, user_text)),
         };
         match text {
@@ -70,6 +76,10 @@ fn whole(control: &Control, args: &StatusArgs) -> Result<Status, Refusal> {
 
 fn one(control: &Control, user: &str, args: &StatusArgs) -> Result<User, Refusal> {
     control.get(&["users", user], &of_app(args.app.as_deref()))
+}
+
+fn members(control: &Control, name: &str, args: &StatusArgs) -> Result<Group, Refusal> {
+    control.get(&["groups", name], &of_app(args.app.as_deref()))
 }
 
 fn render(status: &Status) -> String {
@@ -130,7 +140,7 @@ fn render(status: &Status) -> String {
     text
 }
 
-fn summary(of: &Counts, overrides: usize) -> String {
+pub(super) fn summary(of: &Counts, overrides: usize) -> String {
     let mut text = format!("{} of {} sessions held", of.held, of.wanted);
     for (count, what) in [
         (of.late, "late"),
@@ -210,8 +220,19 @@ fn session_text(text: &mut String, session: &Session) {
     };
     line("app", &brief.app);
     line("wanted", &format!("{} (because: {})", brief.wanted, brief.because));
-    if brief.because != "config" {
+    if brief.because != "config" && !brief.because.starts_with("schedule:") {
         line("config wants", &session.planned);
+    }
+    if session.schedule.is_some() || session.until.is_some() {
+        let mut text = session.schedule.clone().unwrap_or_else(|| "none is open".to_owned());
+        if let (Some(until), Some(then)) = (&session.until, &session.then) {
+            // Writing to a String cannot fail.
+            let _ = write!(text, " until {}, then {then}", time(until));
+        }
+        line("schedule", &text);
+    }
+    if !session.groups.is_empty() {
+        line("groups", &session.groups.join(", "));
     }
     line("state", brief.reason.as_ref().unwrap_or(&brief.state));
     if let (Some(granted), Some(lapses)) = (&brief.granted, brief.lapses_in_s) {

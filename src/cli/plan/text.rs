@@ -1,12 +1,16 @@
 //! The answer for people to read.
 
+mod coming;
+mod week;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::Answer;
+use super::week::Week;
 use crate::cli::people;
 use crate::keeper::forecast::LaneForecast;
-use crate::keeper::funding;
+use crate::keeper::{PresenceState, SessionPlan, funding};
 
 /// So many of those left out are named; `--json` has them all.
 const NAMED: usize = 10;
@@ -15,9 +19,11 @@ const HELP: &str = "what helps: another app registration for some users, as each
                     Available, which takes one request an expiration, not one in 5 minutes; a longer expiration";
 
 /// A table with a row per app, and a word on each that needs one; or what holds for the one user.
-pub(super) fn render(answer: &Answer<'_>) -> String {
+///
+/// `color`: with escape sequences for colours.
+pub(super) fn render(answer: &Answer<'_>, color: bool) -> String {
     if answer.user.is_some() {
-        return user(answer);
+        return user(answer, color);
     }
     let mut out = table(answer);
     for lane in &answer.lanes {
@@ -25,6 +31,7 @@ pub(super) fn render(answer: &Answer<'_>) -> String {
     }
     let sum = |of: fn(&LaneForecast<'_>) -> usize| answer.lanes.iter().map(of).sum::<usize>();
     let (sessions, unfunded) = (sum(|lane| lane.sessions), sum(|lane| lane.unfunded));
+    coming::write(&mut out, answer);
     let config = answer.loaded.settings.hash;
     let verdict = if unfunded == 0 { "fits".to_owned() } else { format!("{} too many", grouped(unfunded)) };
     let _ = writeln!(out, "\n{verdict}: {} sessions, config {config}", grouped(sessions));
@@ -50,17 +57,28 @@ fn table(answer: &Answer<'_>) -> String {
             timed(lane.cold_start()),
         ]);
     }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     let mut out = String::new();
-    for row in &rows {
-        let _ = write!(out, "{:<1$}", row[0], widths[0]);
-        for (cell, width) in row.iter().zip(&widths).skip(1) {
-            let _ = write!(out, "  {cell:>width$}");
+    aligned(&mut out, &rows, &[0]);
+    out
+}
+
+/// Lines of cells, each column as wide as it must be: those of `left` begin at the left, the others end at the right.
+fn aligned<const N: usize>(out: &mut String, rows: &[[String; N]], left: &[usize]) {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    for row in rows {
+        let mut line = String::new();
+        for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+            let gap = if column == 0 { "" } else { "  " };
+            let _ = if left.contains(&column) {
+                write!(line, "{gap}{cell:<width$}")
+            } else {
+                write!(line, "{gap}{cell:>width$}")
+            };
         }
+        out.push_str(line.trim_end());
         out.push('\n');
     }
-    out
 }
 
 /// What there is to say of a lane beyond its row, if anything.
@@ -106,40 +124,52 @@ fn too_many(answer: &Answer<'_>, lane: &LaneForecast<'_>) -> String {
     note
 }
 
-fn user(answer: &Answer<'_>) -> String {
+fn user(answer: &Answer<'_>, color: bool) -> String {
     let mut out = String::new();
     for (lane, session) in answer.sessions() {
         let who = people::shown(session.user, &answer.loaded.settings);
+        let week = Week::of(answer, lane.lane, session);
         let app = &lane.lane.head.name;
-        let Some(wish) = session.wish else {
-            let _ = writeln!(out, "{who} in {app}: no session of ours");
-            continue;
-        };
-        let (availability, activity) = (wish.state.availability(), wish.state.activity());
-        let shows = if availability == activity {
-            availability.to_owned()
-        } else {
-            format!("{availability}, {activity}")
-        };
+        let wish = week.as_ref().map_or(session.wish, |week| week.now().and_then(|now| now.wish));
+        let shows = wish.map_or_else(|| "no session of ours".to_owned(), |wish| shown(wish.state));
         let _ = writeln!(out, "{who} in {app}: {shows}");
-        if !session.funded {
-            let _ = writeln!(
-                out,
-                "  left out: the quota is too small, and others come first (priority {})",
-                session.priority
-            );
-            continue;
+        if let Some(week) = &week {
+            let _ = writeln!(out, "  {}", week::now(week));
         }
-        let period = lane.period(wish.term());
-        let _ = writeln!(
-            out,
-            "  renewed every {} of {}; holds {} without Graph",
-            short(period),
-            short(wish.term()),
-            short(wish.term() - period)
-        );
+        if let Some(wish) = session.wish {
+            let costs = if week.is_some() { format!("as {}: ", shown(wish.state)) } else { String::new() };
+            let _ = writeln!(out, "  {}", kept(lane, session, &costs, wish.term()));
+        }
+        let said = answer.said_of(lane.lane, session.user).words();
+        if !said.is_empty() {
+            let _ = writeln!(out, "  {said}");
+        }
+        if let Some(week) = &week {
+            week::write(&mut out, week, color);
+        }
     }
     out
+}
+
+/// How a session is kept, or that it is not.
+fn kept(lane: &LaneForecast<'_>, session: &SessionPlan, costs: &str, term: Duration) -> String {
+    if !session.funded {
+        let priority = session.priority;
+        return format!("left out: the quota is too small, and others come first (priority {priority})");
+    }
+    let period = lane.period(term);
+    format!(
+        "{costs}renewed every {} of {}; holds {} without Graph",
+        short(period),
+        short(term),
+        short(term - period)
+    )
+}
+
+/// A state in Graph's words, each said once.
+fn shown(state: PresenceState) -> String {
+    let (availability, activity) = (state.availability(), state.activity());
+    if availability == activity { availability.to_owned() } else { format!("{availability}, {activity}") }
 }
 
 /// `150 s`, `2 h 24 min`.

@@ -57,7 +57,8 @@ fn near(name: &str) -> Option<String> {
 
 /// When a zone's clock first shows `civil`, or, where it jumps over that, a later time. At the ends of what can be
 /// represented: the end.
-pub(super) fn reached(zone: &TimeZone, civil: DateTime) -> Timestamp {
+#[must_use]
+pub fn reached(zone: &TimeZone, civil: DateTime) -> Timestamp {
     match zone.to_ambiguous_timestamp(civil).offset() {
         AmbiguousOffset::Gap { before, after } => {
             // The jump is after the moment that the later offset makes of `civil`, and not after that of the earlier one.

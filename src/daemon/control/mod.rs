@@ -5,10 +5,12 @@
 //! files for instance, happens on threads of its own.
 
 mod caller;
+mod groups;
 mod overrides;
 pub(in crate::daemon) mod people;
 pub(in crate::daemon) mod problem;
 mod routes;
+mod schedules;
 mod sessions;
 pub mod socket;
 pub mod status;

@@ -24,7 +24,7 @@ const REASON_MAX: usize = 256;
 /// Overrides and releases that are listed.
 const LISTED: usize = 1_000;
 
-type Body<T> = Result<Json<T>, JsonRejection>;
+pub(super) type Body<T> = Result<Json<T>, JsonRejection>;
 
 /// `GET /v1/overrides`
 pub(super) async fn list(State(desk): State<Desk>, caller: Caller) -> Result<Json<wire::Overrides>, Problem> {
@@ -92,9 +92,7 @@ async fn addressed(
     uri: &Uri,
 ) -> Result<(Whom, Source, Arc<Names>), Problem> {
     let app = Query::of(uri, &["app"])?.get("app");
-    let source = Source::named(source).ok_or_else(|| {
-        Problem::bad("a source has 1 to 128 characters, not only spaces, and no control characters")
-    })?;
+    let source = self::source(source)?;
     match &app {
         Some(app) => caller.overrides(&source, app)?,
         None => caller.may_override(&source)?,
@@ -102,6 +100,13 @@ async fn addressed(
     let (word, of) = (word.to_owned(), caller.apps.clone());
     let (whom, names) = desk.find(move |names| names.exactly(&word, app.as_deref(), &of)).await?;
     Ok((whom, source, names))
+}
+
+/// A source by its name.
+pub(super) fn source(name: &str) -> Result<Source, Problem> {
+    Source::named(name).ok_or_else(|| {
+        Problem::bad("a source has 1 to 128 characters, not only spaces, and no control characters")
+    })
 }
 
 async fn steer_by(desk: &Desk, caller: &Caller, what: Steer) -> Result<Steered, Problem> {
@@ -130,12 +135,12 @@ async fn result(
 }
 
 /// Whether it is on disk, as far as that is known in time.
-async fn in_time(kept: Option<oneshot::Receiver<bool>>) -> Option<bool> {
+pub(super) async fn in_time(kept: Option<oneshot::Receiver<bool>>) -> Option<bool> {
     let kept = tokio::time::timeout(KEEPING, kept?).await;
     Some(kept.is_ok_and(|kept| kept.unwrap_or(false)))
 }
 
-fn holding(holds: Option<Held>) -> String {
+pub(super) fn holding(holds: Option<Held>) -> String {
     match holds {
         None => "config".to_owned(),
         Some(Held::Release) => "released".to_owned(),
@@ -252,16 +257,16 @@ pub(super) async fn reload(
     }))
 }
 
-fn unreadable(error: &JsonRejection) -> Problem {
+pub(super) fn unreadable(error: &JsonRejection) -> Problem {
     Problem::new(error.status(), "bad_request", error.body_text())
 }
 
 /// What is to be shown; `None`: no session.
-fn state(availability: &str, activity: Option<&str>) -> Result<Option<PresenceState>, Problem> {
+pub(super) fn state(availability: &str, activity: Option<&str>) -> Result<Option<PresenceState>, Problem> {
     crate::config::resolve::state_of(availability, activity).map_err(Problem::bad)
 }
 
-fn ttl(said: Option<&wire::Ttl>) -> Result<Duration, Problem> {
+pub(super) fn ttl(said: Option<&wire::Ttl>) -> Result<Duration, Problem> {
     let (time, text) = match said {
         None => return Ok(TTL_UNSAID),
         Some(wire::Ttl::Seconds(seconds)) => (Some(Duration::from_secs(*seconds)), seconds.to_string()),
@@ -283,7 +288,7 @@ pub(super) fn span(text: &str) -> Option<Duration> {
     Duration::try_from(span).ok()
 }
 
-fn reason(said: Option<&str>) -> Result<Option<Arc<str>>, Problem> {
+pub(super) fn reason(said: Option<&str>) -> Result<Option<Arc<str>>, Problem> {
     let Some(text) = said.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
     if text.chars().count() > REASON_MAX || text.contains(char::is_control) {
         return Err(Problem::bad("reason: at most 256 characters, no control characters"));

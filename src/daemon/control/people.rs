@@ -4,7 +4,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use super::problem::Problem;
-use crate::config::settings::Settings;
+use crate::config::did_you_mean;
+use crate::config::rota::Rotas;
+use crate::config::settings::{Group, Settings};
 use crate::daemon::overrides::Whom;
 use crate::daemon::reload::Accepted;
 use crate::keeper::Plan;
@@ -75,6 +77,11 @@ impl Names {
         whole.chain(parts).flatten().copied().collect()
     }
 
+    /// What is wanted of them at which time.
+    pub(in crate::daemon) fn rotas(&self) -> &Rotas {
+        &self.accepted.rotas
+    }
+
     /// The plan that they are of.
     pub(in crate::daemon) fn plan(&self) -> &Plan {
         &self.accepted.plan
@@ -116,6 +123,32 @@ impl Names {
             1 => Ok(all),
             _ => Err(self.several(word, &all)),
         }
+    }
+
+    /// The group of this name, compared without case, and its app's name.
+    pub(super) fn group(&self, word: &str, app: Option<&str>, of: &Apps) -> Result<(&Group, &str), Problem> {
+        if let Some(app) = app {
+            self.know_app(app)?;
+        }
+        let may = |name: &str| of.as_ref().is_none_or(|of| of.iter().any(|own| **own == *name));
+        let settings = &self.accepted.settings;
+        let here: Vec<(&Group, &str)> = settings
+            .groups
+            .iter()
+            .filter_map(|group| Some((group, settings.apps.iter().find(|app| app.lane() == group.lane)?)))
+            .map(|(group, app)| (group, &*app.name))
+            .filter(|(_, name)| may(name) && app.is_none_or(|app| app == *name))
+            .collect();
+        let exact = here.iter().find(|(group, _)| *group.name == *word);
+        let wanted = word.to_lowercase();
+        let found = exact.or_else(|| here.iter().find(|(group, _)| group.name.to_lowercase() == wanted));
+        found.copied().ok_or_else(|| {
+            let of = app.map(|app| format!(" of app {app}")).unwrap_or_default();
+            let names: Vec<&str> = here.iter().map(|(group, _)| &*group.name).collect();
+            let near = did_you_mean(word, &names).map(|near| format!("; did you mean `@{near}`?"));
+            let near = near.unwrap_or_default();
+            Problem::unknown(format!("no group{of} of the config is called `{word}`{near}"))
+        })
     }
 
     fn users(&self, word: &str) -> Vec<UserId> {

@@ -46,6 +46,14 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "a bearer token of [control] tokens is needed")
     }
 
+    /// The same, and that it was done of so many before.
+    pub(super) fn after(mut self, done: usize, of: usize) -> Self {
+        if done > 0 {
+            self.message = format!("{}; it is done for {done} of {of}", self.message);
+        }
+        self
+    }
+
     pub(in crate::daemon) fn stopping() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the daemon is stopping")
     }

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post, put};
 
 use super::problem::Problem;
-use super::{Desk, overrides, sessions, why};
+use super::{Desk, groups, overrides, sessions, why};
 
 /// Largest body that is read, in bytes.
 const BODY_MAX: usize = 16 * 1024;
@@ -21,6 +21,10 @@ pub fn router(desk: Desk) -> Router {
         .route("/v1/health", get(sessions::health))
         .route("/v1/overrides", get(overrides::list))
         .route("/v1/overrides/{user}/{source}", put(overrides::put).delete(overrides::delete))
+        .route("/v1/groups/{group}", get(groups::group))
+        .route("/v1/groups/{group}/overrides/{source}", put(groups::put).delete(groups::delete))
+        .route("/v1/groups/{group}/release", post(groups::release))
+        .route("/v1/groups/{group}/resume", post(groups::resume))
         .route("/v1/release", post(overrides::release))
         .route("/v1/resume", post(overrides::resume))
         .route("/v1/reload", post(overrides::reload))

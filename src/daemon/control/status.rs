@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::people::Names;
+use super::schedules::{self, Scheduled};
 use super::wire;
 use crate::daemon::driver::Looked;
 use crate::daemon::figures::{Figures, Released, Stage};
@@ -120,10 +121,17 @@ fn app(lane: &LaneSnapshot, figures: &Figures) -> wire::App {
 
 /// A session in short; one that is not there stands nowhere.
 pub(in crate::daemon) fn brief(looked: &Looked, names: &Names) -> wire::Brief {
+    in_short(looked, schedules::of(looked, names).as_ref(), names)
+}
+
+fn in_short(looked: &Looked, scheduled: Option<&Scheduled<'_>>, names: &Names) -> wire::Brief {
     let because = match (&looked.release, &looked.holds) {
         (Some(_), _) => "released".to_owned(),
         (None, Some(source)) => format!("override:{source}"),
-        (None, None) => "config".to_owned(),
+        (None, None) => match scheduled.and_then(|scheduled| scheduled.by) {
+            Some(named) => format!("schedule:{}", named.name),
+            None => "config".to_owned(),
+        },
     };
     let view = looked.view.as_ref();
     let lapses_at = view.and_then(|view| view.lapses_at);
@@ -161,6 +169,25 @@ fn reason(view: &SessionView, looked: &Looked) -> Option<String> {
     }
 }
 
+/// How many of these stand how.
+pub(super) fn counted(briefs: &[wire::Brief]) -> wire::Counts {
+    let mut counts = wire::Counts::default();
+    for brief in briefs {
+        counts.wanted += u32::from(brief.wanted != "none");
+        counts.late += u32::from(brief.state == "held" && brief.reason.is_some());
+        match brief.state.as_str() {
+            "held" => counts.held += 1,
+            "lapsed" => counts.lapsed += 1,
+            "pending" => counts.pending += 1,
+            "parked" => counts.parked += 1,
+            "unfunded" => counts.unfunded += 1,
+            "clearing" => counts.clearing += 1,
+            _ => {}
+        }
+    }
+    counts
+}
+
 /// A session in full.
 pub(in crate::daemon) fn session(looked: &Looked, names: &Names) -> wire::Session {
     let view = looked.view.as_ref();
@@ -176,9 +203,15 @@ pub(in crate::daemon) fn session(looked: &Looked, names: &Names) -> wire::Sessio
     let mut overrides: Vec<wire::Override> =
         looked.overrides.iter().map(|(source, over)| over_of(looked, source, over, names)).collect();
     overrides.sort_by_key(|over| !over.holds);
+    let scheduled = schedules::of(looked, names);
+    let groups = names.settings().groups_of(&looked.whom.lane, looked.whom.user);
     wire::Session {
-        brief: brief(looked, names),
+        brief: in_short(looked, scheduled.as_ref(), names),
         planned: shown(view.and_then(|view| view.planned).map(|wish| wish.state)),
+        schedule: scheduled.and_then(|of| of.by).map(|named| named.name.to_string()),
+        until: scheduled.and_then(|of| of.until).map(|until| until.to_string()),
+        then: scheduled.and_then(|of| of.then()),
+        groups: groups.map(str::to_owned).collect(),
         expiration: view.and_then(|view| view.wish).map(|wish| wish.expiration.to_string()),
         expires_in_s: view.and_then(|view| view.expires_at).map(|at| signed(at, looked.at)),
         sent: view.and_then(|view| view.sent_at).and_then(ago).map(wall::text),

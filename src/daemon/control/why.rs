@@ -12,7 +12,7 @@ use axum::http::Uri;
 use super::caller::Caller;
 use super::problem::Problem;
 use super::sessions::{look, look_at};
-use super::{Desk, wire};
+use super::{Desk, schedules, wire};
 use crate::config::{self, Look};
 use crate::daemon::driver::{Command, Looked, ReadResult, Unread};
 use crate::daemon::graph::Seen;
@@ -28,11 +28,13 @@ pub(super) async fn why(
 ) -> Result<Json<wire::Why>, Problem> {
     let (user, looked) = look(&desk, &caller, &word, &uri).await?;
     let line = line_of(&desk, &looked).await?;
+    let names = desk.names().await;
     let mut why = Vec::with_capacity(looked.len());
     for (looked, session) in looked.iter().zip(&user.sessions) {
         let read = read(&desk, &looked.whom).await?;
         let now = look_at(&desk, &looked.whom).await?;
-        why.push(reasons(&now, session, line.clone(), &read));
+        let scheduled = schedules::of(&now, &names).map(|scheduled| scheduled.sentences());
+        why.push(reasons(&now, session, line.clone(), scheduled.unwrap_or_default(), &read));
     }
     Ok(Json(wire::Why { user, why }))
 }
@@ -72,12 +74,19 @@ fn reasons(
     looked: &Looked,
     session: &wire::Session,
     line: Option<String>,
+    scheduled: Vec<String>,
     read: &ReadResult,
 ) -> wire::Reasons {
     let mut explanation = Vec::new();
     let mut advice = Vec::new();
     let from = line.as_deref().map(|line| format!(" ({line})")).unwrap_or_default();
     explanation.push(format!("The config wants {}{from}.", session.planned));
+    explanation.extend(match &session.groups[..] {
+        [] => None,
+        [group] => Some(format!("The user belongs to group `{group}`.")),
+        groups => Some(format!("The user belongs to groups `{}`.", groups.join("`, `"))),
+    });
+    explanation.extend(scheduled);
     if let Some(release) = &session.released {
         explanation.push(format!(
             "Nothing is held: released by {} at {}{}.",

@@ -1,10 +1,12 @@
 //! What the control API says and is told, as JSON. Field names are stable: scripts rely on them. Times are RFC 3339, UTC;
 //! spans are seconds.
 
+mod group;
 mod steering;
 
 use serde::{Deserialize, Serialize};
 
+pub use group::*;
 pub use steering::*;
 
 /// `GET /v1/status`.
@@ -136,7 +138,7 @@ pub struct Brief {
     pub wanted: String,
     /// What the service granted last.
     pub granted: Option<String>,
-    /// What wants it: `config`, `override:<source>` or `released`.
+    /// What wants it: `config`, `schedule:<name>`, `override:<source>` or `released`.
     pub because: String,
     /// To its lapse; below zero when that is past.
     pub lapses_in_s: Option<f64>,
@@ -163,8 +165,16 @@ pub struct Session {
     /// In short.
     #[serde(flatten)]
     pub brief: Brief,
-    /// What the config wants, whatever is in force.
+    /// What the config wants now, whatever is in force.
     pub planned: String,
+    /// The schedule by which it wants that; `null`: none of the user's is open.
+    pub schedule: Option<String>,
+    /// When it will want something else by schedule; `null`: never.
+    pub until: Option<String>,
+    /// What that is.
+    pub then: Option<String>,
+    /// The groups that the user belongs to in this app.
+    pub groups: Vec<String>,
     /// For how long a set asks.
     pub expiration: Option<String>,
     /// When the service would forget it.

@@ -29,6 +29,7 @@ impl Driver {
             source: None,
             app: whom.and_then(app),
             user: whom.map(|whom| whom.user.to_string()),
+            group: self.steering.group.as_deref().map(str::to_owned),
             before: None,
             after: None,
             until: None,

@@ -29,6 +29,17 @@ pub enum Command {
         /// Who waits to hear of it.
         to: oneshot::Sender<Result<Steered, Full>>,
     },
+    /// The same of members of a group.
+    SteerGroup {
+        /// What, of each of them.
+        what: Vec<Steer>,
+        /// The group's name, for the history.
+        group: Arc<str>,
+        /// Who asks, for the history.
+        by: Arc<str>,
+        /// Who waits to hear of it, one for one.
+        to: oneshot::Sender<Vec<Result<Steered, Full>>>,
+    },
     /// Tell of these sessions.
     Look {
         /// Whose.

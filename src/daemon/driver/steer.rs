@@ -89,6 +89,8 @@ pub(super) struct Steering {
     again: VecDeque<Whom>,
     /// From where on all sessions are looked at again.
     walk: Option<SessionIx>,
+    /// The group whose members are steered at this moment.
+    pub(super) group: Option<Arc<str>>,
 }
 
 impl Driver {
@@ -122,6 +124,19 @@ impl Driver {
             }
             Steer::Resume { whom, reason } => Ok(self.resume(whom.as_ref(), by, reason.as_deref())),
         }
+    }
+
+    /// The same of members of a group, each by itself. Each has a record that names the group.
+    pub(super) fn steer_group(
+        &mut self,
+        what: Vec<Steer>,
+        group: Arc<str>,
+        by: &Arc<str>,
+    ) -> Vec<Result<Steered, Full>> {
+        self.steering.group = Some(group);
+        let steered = what.into_iter().map(|steer| self.steer(steer, by)).collect();
+        self.steering.group = None;
+        steered
     }
 
     fn put(&mut self, whom: &Whom, source: &Source, put: Put) -> Result<Steered, Full> {

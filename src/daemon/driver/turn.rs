@@ -108,6 +108,10 @@ impl Driver {
                 let steered = self.steer(what, &by);
                 let _ = to.send(steered);
             }
+            Command::SteerGroup { what, group, by, to } => {
+                let steered = self.steer_group(what, group, &by);
+                let _ = to.send(steered);
+            }
             Command::Look { whom, to } => {
                 let _ = to.send(whom.into_iter().map(|whom| self.look(whom)).collect());
             }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
+use super::ahead::{self, Coming};
 use super::ask::{HOURS, Stands};
 use super::find::ROWS;
 use super::strip::{self, Part, Shown};
@@ -24,7 +25,7 @@ pub(super) fn section(view: &View) -> Markup {
         section #sessions aria-labelledby="sessions-title" {
             h2 #sessions-title { "Sessions" }
             (filter(view))
-            (legend())
+            (legend(view.coming.is_some()))
             div #list data-live {
                 div.result {
                     p.found role="status" { (found(view)) }
@@ -70,10 +71,11 @@ fn filter(view: &View) -> Markup {
     }
 }
 
-fn legend() -> Markup {
+fn legend(ahead: bool) -> Markup {
     html! {
         ul.legend aria-label="What the strips show" {
             @for shown in Shown::ALL { li { (strip::mark(shown)) (shown.words().0) } }
+            @if ahead { li { (ahead::mark()) "to come" } }
             li { span.blank aria-hidden="true" {} "no record" }
         }
     }
@@ -116,14 +118,22 @@ fn table(view: &View, hours: u32) -> Markup {
                 tr role="row" {
                     @for name in ["User", "State", "Wanted"] { th role="columnheader" scope="col" { (name) } }
                     th.axis role="columnheader" scope="col" {
-                        span.hidden { "Last " (hours) " h" }
-                        @for tick in [hours * 60, hours * 30, 0] { span aria-hidden="true" { (ago(tick)) } }
+                        @if view.coming.is_some() {
+                            span.hidden { "Last and next " (hours) " h" }
+                            @for tick in [ago(hours * 60), ago(0), format!("in {hours} h")] { span aria-hidden="true" { (tick) } }
+                        } @else {
+                            span.hidden { "Last " (hours) " h" }
+                            @for tick in [hours * 60, hours * 30, 0] { span aria-hidden="true" { (ago(tick)) } }
+                        }
                     }
                     th role="columnheader" scope="col" { "Note" }
                 }
             }
             tbody role="rowgroup" {
-                @for (looked, session) in view.found.rows.iter().zip(&view.briefs) { (row(view, looked, session, window)) }
+                @for (n, (looked, session)) in view.found.rows.iter().zip(&view.briefs).enumerate() {
+                    @let coming = view.coming.as_ref().and_then(|coming| coming.get(n)).map(Vec::as_slice);
+                    (row(view, looked, session, coming, window))
+                }
             }
         }
     }
@@ -137,12 +147,22 @@ fn ago(minutes: u32) -> String {
     }
 }
 
-fn row(view: &View, looked: &Looked, session: &wire::Session, window: Duration) -> Markup {
+fn row(
+    view: &View,
+    looked: &Looked,
+    session: &wire::Session,
+    coming: Option<&[Coming]>,
+    window: Duration,
+) -> Markup {
     let brief = &session.brief;
     let who = view.who(looked.whom.user);
     let shown = strip::now(looked);
     let parts = strip::parts(looked, window, view.plan_since);
-    let text = strip::in_words(&parts, window);
+    let mut text = strip::in_words(&parts, window);
+    let ahead = coming.map(|coming| ahead::in_words(coming, looked.wall)).unwrap_or_default();
+    if !ahead.is_empty() {
+        text = format!("{text}. {ahead}");
+    }
     let called = view.settings.log_users == LogUsers::Name && brief.name.is_some();
     html! {
         tr role="row" data-key=(format!("{} {}", brief.app, who)) {
@@ -156,7 +176,7 @@ fn row(view: &View, looked: &Looked, session: &wire::Session, window: Duration) 
                 (words::state(&brief.wanted))
                 @if brief.because != "config" { small { (brief.because) } }
             }
-            td.time role="cell" { (strip::draw(&parts, window, looked.wall, &text)) }
+            td.time role="cell" { (strip::draw(&parts, coming, window, looked.wall, &text)) }
             td.note role="cell" { (more(looked, session, &parts, &text, &who)) }
         }
     }

@@ -5,6 +5,7 @@
 //! Nobody is asked who they are, and nothing can be changed here. Users appear as `[log] users` says. The markup is
 //! [`maud`]'s, which escapes whatever is put into it.
 
+mod ahead;
 mod ask;
 mod cards;
 mod find;
@@ -30,6 +31,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::sync::Semaphore;
 
+use self::ahead::Coming;
 use self::ask::Ask;
 use self::find::Found;
 use crate::config::settings::Settings;
@@ -93,6 +95,8 @@ struct View {
     found: Found,
     /// Sessions of the found ones, each in short.
     briefs: Vec<wire::Session>,
+    /// What comes of each; `None`: there are no schedules, and strips only look back.
+    coming: Option<Vec<Vec<Coming>>>,
     overrides: OverridesPage,
     shown_overrides: Vec<wire::Override>,
     /// Since when the plan is in force.
@@ -122,7 +126,10 @@ async fn view(desk: &Desk, ask: Ask) -> Result<View, Problem> {
     let shown = shown.map(|(whom, source, over, holds)| {
         status::override_of(whom, source, over, *holds, figures.wall, &names)
     });
+    let (rotas, window) = (names.rotas(), Duration::from_secs(u64::from(ask.hours()) * 3_600));
+    let ahead = |looked| ahead::coming(looked, rotas, window);
     Ok(View {
+        coming: (!rotas.is_empty()).then(|| found.rows.iter().map(ahead).collect()),
         status: status::of(figures),
         unheld: health::unheld(figures, tolerate),
         hours,

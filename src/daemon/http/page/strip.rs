@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use maud::{Markup, html};
 
+use super::ahead::{self, Coming};
 use super::words;
 use crate::daemon::driver::Looked;
 use crate::daemon::story::{Moment, What};
@@ -197,9 +198,16 @@ pub(super) fn in_words(parts: &[Part], window: Duration) -> String {
     text
 }
 
-/// A strip as a drawing; `text`: the same in words.
-pub(super) fn draw(parts: &[Part], window: Duration, wall: SystemTime, text: &str) -> Markup {
-    let share = |ago: Duration| 100.0 - 100.0 * ago.as_secs_f64() / window.as_secs_f64().max(1.0);
+/// A strip as a drawing; `text`: the same in words. Where something is `coming`, that has the right half.
+pub(super) fn draw(
+    parts: &[Part],
+    coming: Option<&[Coming]>,
+    window: Duration,
+    wall: SystemTime,
+    text: &str,
+) -> Markup {
+    let end = if coming.is_some() { 50.0 } else { 100.0 };
+    let share = |ago: Duration| end - end * ago.as_secs_f64() / window.as_secs_f64().max(1.0);
     // Trouble is drawn over what is well, and never too thin to be seen.
     let (trouble, well): (Vec<&Part>, Vec<&Part>) = parts.iter().partition(|part| part.shown.is_trouble());
     html! {
@@ -207,12 +215,13 @@ pub(super) fn draw(parts: &[Part], window: Duration, wall: SystemTime, text: &st
             @for part in well.into_iter().chain(trouble) {
                 @let least = if part.shown.is_trouble() { 0.8 } else { 0.1 };
                 @let width = (share(part.ended) - share(part.began)).max(least);
-                @let x = share(part.began).min(100.0 - width).max(0.0);
+                @let x = share(part.began).min(end - width).max(0.0);
                 g {
                     title { (told(part, wall)) }
                     (bar(part.shown, &format!("{x:.2}%"), &format!("{width:.2}%")))
                 }
             }
+            @if let Some(coming) = coming { (ahead::draw(coming, window, wall)) }
         }
     }
 }

@@ -1,9 +1,9 @@
 use std::time::{Duration, SystemTime};
 
 use super::strip::{self, Shown};
-use super::{cards, words};
+use super::{ahead, cards, words};
 use crate::daemon::driver::Looked;
-use crate::daemon::overrides::{Release, Whom};
+use crate::daemon::overrides::{Overrides, Put as Over, Release, Source, Whom};
 use crate::daemon::story::{Moment, What};
 use crate::daemon::tempo::{MINUTES, Minute};
 use crate::keeper::id::{Guid, LaneKey, SessionIx};
@@ -107,10 +107,69 @@ fn of_what_nobody_remembers_a_strip_shows_nothing() {
 fn a_short_lapse_is_drawn_wide_enough_to_be_seen_and_within_the_strip() {
     let looked = looked(Phase::Lapsed, &[(3_600, held(false)), (1, What::Lapsed)]);
     let parts = strip::parts(&looked, HOUR, wall());
-    let drawn = strip::draw(&parts, HOUR, wall(), "in words").into_string();
+    let drawn = strip::draw(&parts, None, HOUR, wall(), "in words").into_string();
     assert!(drawn.contains(r#"<svg class="strip" role="img" aria-label="in words""#), "{drawn}");
     assert!(drawn.contains(r#"<rect class="lapsed" x="99.20%" y="0" width="0.80%" height="20">"#), "{drawn}");
     assert!(drawn.contains(r#"fill="url(#cross)""#), "not by colour alone: {drawn}");
+}
+
+#[test]
+fn what_comes_is_the_schedules_after_the_override_and_has_the_right_half() {
+    use crate::config::{Look, Sources, load_sources};
+    let text = r#"
+        [[app]]
+        name = "contoso"
+        tenant = "00000000-0000-0000-0000-000000000001"
+        client_id = "00000000-0000-0000-0000-000000000002"
+        credential = { secret_env = "SECRET" }
+        [[schedule]]
+        name = "shift"
+        availability = "Available"
+        windows = [{ days = "Mon-Sun", from = "10:00", to = "10:30" }]
+        [[user]]
+        id = "00000000-0000-0000-0000-000000000003"
+        availability = "Away"
+        schedules = ["shift"]
+    "#;
+    let Ok(loaded) = load_sources(Sources::new("config.toml", text), Look::TextsAlone) else { panic!() };
+    let (rotas, lane) = (&loaded.rotas, &loaded.plan.lanes()[0].key);
+    // It is 09:46:40 UTC.
+    let mut looked = looked(Phase::Held, &[(1_800, held(false))]);
+    looked.whom.lane = lane.clone();
+    let coming = ahead::coming(&looked, rotas, HOUR);
+    let told = "To come: Away to 10:00:00, then Available (schedule shift) to 10:30:00, then Away";
+    assert_eq!(ahead::in_words(&coming, wall()), told);
+    assert_eq!(coming[1].from, Duration::from_secs(800));
+    let parts = strip::parts(&looked, HOUR, wall());
+    let drawn = strip::draw(&parts, Some(&coming), HOUR, wall(), told).into_string();
+    for part in [
+        r#"<rect class="held" x="25.00%" y="7" width="25.00%""#,
+        r#"<rect class="coming" x="61.11%" y="7.5" width="25.00%""#,
+        "<title>to come: Available (schedule shift), 10:00:00 to 10:30:00</title>",
+    ] {
+        assert!(drawn.contains(part), "{part}: {drawn}");
+    }
+
+    let over = Over {
+        state: None,
+        ends_at: NOW + Duration::from_secs(1_200),
+        ends_wall: wall() + Duration::from_secs(1_200),
+        priority: 0,
+        by: "uid 0".into(),
+        reason: None,
+        since: wall(),
+    };
+    let mut overrides = Overrides::default();
+    overrides.put(looked.whom.clone(), Source::Operator, over).unwrap();
+    looked.overrides =
+        overrides.of(&looked.whom).map(|(source, over)| (source.clone(), over.clone())).collect();
+    looked.holds = Some(Source::Operator);
+    assert_eq!(
+        ahead::in_words(&ahead::coming(&looked, rotas, HOUR), wall()),
+        "To come: none (override operator) to 10:06:40, then Available (schedule shift) to 10:30:00, then Away"
+    );
+    looked.release = Some(Release { by: "uid 0".into(), reason: None, since: wall() });
+    assert_eq!(ahead::coming(&looked, rotas, HOUR), [], "nobody knows until when");
 }
 
 #[test]
