@@ -13,6 +13,7 @@ use super::exit;
 use crate::daemon::clock::Clock;
 use crate::daemon::control::Desk;
 use crate::daemon::cron::Prompts;
+use crate::daemon::directory::Librarian;
 use crate::daemon::doors::Doors;
 use crate::daemon::driver::Daemon;
 use crate::daemon::logging::{self, LogFormat};
@@ -96,6 +97,9 @@ async fn keep(config: &Path, args: &RunArgs) -> anyhow::Result<ExitCode> {
     let (figures, commands) = (daemon.figures(), daemon.commands());
     listeners.spawn(Watch { seen, figures, commands, clock: desk.clock.clone() }.keep());
     let (figures, commands) = (daemon.figures(), daemon.commands());
+    listeners.spawn(
+        Librarian { figures: figures.clone(), commands: commands.clone(), clock: desk.clock.clone() }.keep(),
+    );
     listeners.spawn(Notices { figures, commands, clock: desk.clock.clone() }.keep());
 
     let ended = daemon.ended().await;

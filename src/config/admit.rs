@@ -8,6 +8,7 @@ mod doors;
 mod groups;
 mod hash;
 mod meant;
+mod named;
 mod notify;
 mod people;
 mod proof;
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::directory::{Asks, Known};
 use super::environment::Environment;
 use super::file::Contents;
 use super::problem::Problem;
@@ -28,6 +30,7 @@ use super::read::Key;
 use super::rota::Rotas;
 use super::settings::{DaemonSettings, LogUsers, Network, OnStop, Proxy, Settings, StartWith};
 use super::source::{FileIx, Sources};
+use crate::keeper::id::LaneKey;
 use crate::keeper::{OnRemove, Plan};
 
 use table::Used;
@@ -44,6 +47,10 @@ pub(super) struct Admitted {
     pub(super) rotas: Rotas,
     /// What was asked for of each CSV file.
     pub(super) used: BTreeMap<FileIx, Used>,
+    /// What is asked of the directories.
+    pub(super) asks: Asks,
+    /// User principal names of users who are written otherwise, too.
+    pub(super) doubled: Vec<(LaneKey, Box<str>)>,
 }
 
 /// What the contents mean; nothing where something is too wrong to go on. `contents` are those of `sources`, one for
@@ -53,6 +60,7 @@ pub(super) fn admit(
     sources: &Sources,
     complete: bool,
     environment: Option<&Environment<'_>>,
+    known: Known<'_>,
     problems: &mut Vec<Problem>,
 ) -> Option<Admitted> {
     let main = contents.first()?;
@@ -65,8 +73,8 @@ pub(super) fn admit(
     let notify = notify::notify(main, problems);
     let ping = main.ping.admit(problems);
     let schedules = schedules::admit(contents, sources, problems);
-    let among = users::Among { contents, sources, apps: &apps, schedules: &schedules, complete };
-    let users::Users { sessions, people, used, groups, courses, .. } = users::admit(among, problems);
+    let among = users::Among { contents, sources, apps: &apps, schedules: &schedules, known, complete };
+    let users::Users { sessions, people, used, groups, courses, named, .. } = users::admit(among, problems);
     if complete {
         schedules.unused(problems);
     }
@@ -107,7 +115,8 @@ pub(super) fn admit(
         groups,
         hash,
     };
-    Some(Admitted { settings, plan, rotas, used })
+    let named::Named { asks, doubled, .. } = named;
+    Some(Admitted { settings, plan, rotas, used, asks, doubled })
 }
 
 fn daemon(main: &Contents, sources: &Sources) -> DaemonSettings {

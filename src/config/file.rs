@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::daemon::Daemon;
+use super::directory::Who;
 use super::doors::{Control, Http};
 use super::group::GroupEntry;
 use super::notify::NotifyEntry;
@@ -81,7 +82,7 @@ pub(super) struct AppEntry {
 pub(super) struct UserEntry {
     /// Its header.
     pub(super) at: Place,
-    pub(super) id: Key<Guid>,
+    pub(super) id: Key<Who>,
     pub(super) name: Key<Box<str>>,
     pub(super) aliases: Key<Vec<Placed<Box<str>>>>,
     pub(super) app: Key<Box<str>>,

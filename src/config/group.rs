@@ -3,6 +3,7 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::directory::Who;
 use super::problem::{Code, Problem};
 use super::read::{Key, Reader, Schema};
 use super::schedule::entry::Follows;
@@ -22,13 +23,15 @@ pub(super) struct GroupEntry {
     pub(super) follows: Follows,
     pub(super) priority: Key<i32>,
     pub(super) members: Key<Vec<Member>>,
+    /// A group of the directory whose members are members of this one.
+    pub(super) entra_group: Key<Guid>,
     /// Lists of members.
     pub(super) lists: Vec<UsersFrom>,
 }
 
 /// One member, by the id alone or with what the user is called.
 pub(super) struct Member {
-    pub(super) id: Placed<Guid>,
+    pub(super) id: Placed<Who>,
     pub(super) name: Key<Box<str>>,
     pub(super) aliases: Key<Vec<Placed<Box<str>>>>,
 }
@@ -46,14 +49,16 @@ pub(super) const GROUP: Schema = Schema {
         "schedules",
         "members",
         "members_from",
+        "entra_group",
     ],
-    later: &["entra_group"],
+    later: &[],
     special: &[],
 };
 pub(super) const MEMBER: Schema =
     Schema { what: "a member", keys: &["id", "name", "aliases"], later: &[], special: &[] };
 
-const MEMBERS_HELP: &str = "write object ids, or tables { id = \"...\", name = \"...\" }";
+const MEMBERS_HELP: &str =
+    "write object ids or user principal names, or tables { id = \"...\", name = \"...\" }";
 
 impl GroupEntry {
     /// Whether any of its members may have aliases.
@@ -75,9 +80,14 @@ impl GroupEntry {
             Some(value) => lists(reader, value),
             None => Vec::new(),
         };
-        if members.is_absent() && table.get("members_from").is_none() {
+        let entra_group = reader.key(table, "entra_group", |reader, value| {
+            words::guid(reader, value, "write the object id of the group in Entra ID")
+        });
+        if members.is_absent() && entra_group.is_absent() && table.get("members_from").is_none() {
             let problem = Problem::new(Code::MissingKey, at, "this group has no members");
-            reader.push(problem.help("write `members`, a list of object ids, or `members_from`, a CSV file"));
+            reader.push(problem.help(
+                "write `members`, a list of object ids, `members_from`, a CSV file, or `entra_group`, a group's object id",
+            ));
         }
         Self {
             at,
@@ -87,6 +97,7 @@ impl GroupEntry {
             follows: Follows::read(reader, table),
             priority: reader.key(table, "priority", words::priority),
             members,
+            entra_group,
             lists,
         }
     }
@@ -114,11 +125,11 @@ fn member(reader: &mut Reader<'_>, item: &Spanned<DeValue<'_>>) -> Option<Member
                 let problem = Problem::new(Code::MissingKey, at, "this member has no `id`");
                 reader.push(problem.help(words::USER_ID_HELP));
             }
-            let id = id.given().copied()?;
+            let id = id.given().cloned()?;
             Some(Member { id, name, aliases })
         }
         DeValue::String(_) => {
-            let value = words::guid(reader, item, words::USER_ID_HELP)?;
+            let value = words::user(reader, item)?;
             Some(Member { id: Placed { value, at }, name: Key::Absent, aliases: Key::Absent })
         }
         _ => {

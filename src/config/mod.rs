@@ -9,6 +9,7 @@ pub mod certificate;
 mod credential;
 mod csv;
 mod daemon;
+pub mod directory;
 mod doors;
 mod environment;
 pub mod example;
@@ -33,13 +34,18 @@ mod syntax;
 mod users_from;
 mod words;
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
 use crate::keeper::Plan;
+use crate::keeper::id::LaneKey;
+use admit::Admitted;
+use directory::{Asks, Directory, Known};
 use environment::Environment;
-use problem::{Code, Problem};
+use problem::{Code, Problem, Severity};
 use read::Reader;
 use rota::Rotas;
 use settings::Settings;
@@ -63,6 +69,10 @@ pub struct Loaded {
     pub plan: Plan,
     /// What they want at which time.
     pub rotas: Rotas,
+    /// What it asks of the directories.
+    pub asks: Asks,
+    /// The lanes in which something of that was never said.
+    pub unread: BTreeSet<LaneKey>,
     /// Warnings and notes; no errors.
     pub warnings: Problems,
     /// The files that it was read from; of CSV files only the columns that were asked for, because nobody who is to
@@ -85,13 +95,23 @@ pub fn control_socket(path: &Path) -> PathBuf {
     }
 }
 
-/// Reads the file at `path` and those it includes, and checks everything.
+/// Reads the file at `path` and those it includes, and checks everything. Nobody is known who is there by the word of a
+/// directory.
 ///
 /// # Errors
 ///
 /// All problems, the warnings among them, if one of them is an error.
 pub fn load(path: &Path, look: Look) -> Result<Loaded, Problems> {
-    load_in(path, Environment::of_process(look).as_ref())
+    load_known(path, look, &Directory::default())
+}
+
+/// The same with what the directories have said.
+///
+/// # Errors
+///
+/// As for [`load`].
+pub fn load_known(path: &Path, look: Look, directory: &Directory) -> Result<Loaded, Problems> {
+    load_in(path, Environment::of_process(look).as_ref(), directory)
 }
 
 /// The same from texts that are in hand: every file after the first is included, whatever the first one's `include`
@@ -102,10 +122,23 @@ pub fn load(path: &Path, look: Look) -> Result<Loaded, Problems> {
 ///
 /// As for [`load`].
 pub fn load_sources(sources: Sources, look: Look) -> Result<Loaded, Problems> {
-    load_sources_in(sources, Environment::of_process(look).as_ref())
+    load_sources_known(sources, look, &Directory::default())
 }
 
-fn load_in(path: &Path, environment: Option<&Environment<'_>>) -> Result<Loaded, Problems> {
+/// The same with what the directories have said.
+///
+/// # Errors
+///
+/// As for [`load`].
+pub fn load_sources_known(sources: Sources, look: Look, directory: &Directory) -> Result<Loaded, Problems> {
+    load_sources_in(sources, Environment::of_process(look).as_ref(), directory)
+}
+
+fn load_in(
+    path: &Path,
+    environment: Option<&Environment<'_>>,
+    directory: &Directory,
+) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     let mut footprint = Footprint::default();
     footprint.name(path);
@@ -126,15 +159,19 @@ fn load_in(path: &Path, environment: Option<&Environment<'_>>) -> Result<Loaded,
     let mut reader = Reader::new(FileIx::MAIN, &mut problems);
     let patterns = include::patterns(&mut reader, &tree.table);
     include::read_all(&patterns, &mut sources, &mut problems);
-    finish(sources, tree, true, problems, environment)
+    finish(sources, tree, true, problems, environment, directory)
 }
 
-fn load_sources_in(sources: Sources, environment: Option<&Environment<'_>>) -> Result<Loaded, Problems> {
+fn load_sources_in(
+    sources: Sources,
+    environment: Option<&Environment<'_>>,
+    directory: &Directory,
+) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     let main = sources.main().clone();
     let tree = Tree::parse(FileIx::MAIN, &main, &mut problems);
     include::patterns(&mut Reader::new(FileIx::MAIN, &mut problems), &tree.table);
-    finish(sources, tree, false, problems, environment)
+    finish(sources, tree, false, problems, environment, directory)
 }
 
 /// Reads the files, the main one already parsed, and admits what they say. `others`: whether the CSV files and calendars
@@ -145,6 +182,7 @@ fn finish(
     others: bool,
     mut problems: Vec<Problem>,
     environment: Option<&Environment<'_>>,
+    directory: &Directory,
 ) -> Result<Loaded, Problems> {
     let main_path = sources.main().path().display().to_string();
     let mut contents = Vec::with_capacity(sources.count());
@@ -167,18 +205,54 @@ fn finish(
     }
     // Where a file could not be read, too, what seems to be missing may be in it.
     complete &= !problems.iter().any(|problem| problem.code == Code::Unreadable);
-    let admitted = admit::admit(&contents, &sources, complete, environment, &mut problems);
+    let admitted = with_known(&contents, &sources, complete, environment, directory, &mut problems);
     let problems = Problems::new(sources.clone(), problems);
     match admitted {
-        Some(admit::Admitted { settings, plan, rotas, used }) if problems.errors() == 0 => {
+        Some(Admitted { settings, plan, rotas, used, asks, .. }) if problems.errors() == 0 => {
             for (file, used) in used {
                 if let Some(text) = used.only(sources.get(file).text()) {
                     sources.replace(file, text);
                 }
             }
-            Ok(Loaded { settings, plan, rotas, warnings: problems, sources })
+            let unread = directory.unread(&asks);
+            Ok(Loaded { settings, plan, rotas, asks, unread, warnings: problems, sources })
         }
         _ => Err(problems),
+    }
+}
+
+/// Admits the contents, those whom the directories know among them. What they say makes no other hash and no error.
+fn with_known(
+    contents: &[file::Contents],
+    sources: &Sources,
+    complete: bool,
+    environment: Option<&Environment<'_>>,
+    directory: &Directory,
+    problems: &mut Vec<Problem>,
+) -> Option<Admitted> {
+    let before = problems.len();
+    let admitted = admit::admit(contents, sources, complete, environment, Known::Anyone, problems)?;
+    let is_bad = problems.iter().any(|problem| problem.code.severity() == Severity::Error);
+    if admitted.asks.is_empty() || is_bad {
+        return Some(admitted);
+    }
+    let hash = admitted.settings.hash;
+    let mut directory = Cow::Borrowed(directory);
+    let mut told = Vec::new();
+    loop {
+        problems.truncate(before);
+        let known = Known::Said(&directory);
+        let mut admitted = admit::admit(contents, sources, complete, environment, known, problems)?;
+        if admitted.doubled.is_empty() {
+            problems.append(&mut told);
+            admitted.settings.hash = hash;
+            return Some(admitted);
+        }
+        // Without those names, each of which is somebody who is there anyway.
+        told.extend(problems.drain(before..).filter(|problem| problem.code == Code::SameUser));
+        for name in &admitted.doubled {
+            directory.to_mut().users.remove(name);
+        }
     }
 }
 

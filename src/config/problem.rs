@@ -197,8 +197,10 @@ pub(super) enum Code {
     Shadowed,
     NeverShown,
     GroupsDisagree,
+    SameUser,
     CredentialNotHere,
     NotSignedIn,
+    AsksDirectory,
 }
 
 impl Code {
@@ -256,8 +258,10 @@ impl Code {
             Self::Shadowed => "W016",
             Self::NeverShown => "W017",
             Self::GroupsDisagree => "W018",
+            Self::SameUser => "W019",
             Self::CredentialNotHere => "N001",
             Self::NotSignedIn => "N002",
+            Self::AsksDirectory => "N003",
         }
     }
 
@@ -273,7 +277,7 @@ impl Code {
 #[cfg(test)]
 impl Code {
     /// All of them, in order.
-    pub(super) const ALL: [Self; Self::NotSignedIn as usize + 1] = [
+    pub(super) const ALL: [Self; Self::AsksDirectory as usize + 1] = [
         Self::Syntax,
         Self::UnknownKey,
         Self::WrongType,
@@ -325,7 +329,9 @@ impl Code {
         Self::Shadowed,
         Self::NeverShown,
         Self::GroupsDisagree,
+        Self::SameUser,
         Self::CredentialNotHere,
         Self::NotSignedIn,
+        Self::AsksDirectory,
     ];
 }

@@ -1,6 +1,7 @@
 //! The room as a whole, through its door.
 
 mod credentials;
+mod directory;
 mod environment;
 mod gallery;
 mod meaning;

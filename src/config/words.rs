@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use url::Url;
 
+use super::directory::{Who, is_principal_name};
 use super::problem::{Code, Problem, shown};
 use super::read::{Key, Reader};
 use super::settings::{Proxy, is_loopback};
@@ -26,7 +27,8 @@ const NAME_CHARS_MAX: usize = 256;
 const APP_NAME_CHARS_MAX: usize = 64;
 
 /// Which GUID a user's is.
-pub(super) const USER_ID_HELP: &str = "write the user's object id in Entra ID, not the sign-in name";
+pub(super) const USER_ID_HELP: &str =
+    "write the user's object id in Entra ID, or the user principal name, such as \"anna@contoso.com\"";
 
 /// A GUID; `help` says which one is meant.
 pub(super) fn guid(reader: &mut Reader<'_>, value: &Value<'_>, help: &str) -> Option<Guid> {
@@ -42,6 +44,26 @@ pub(super) fn guid_in(reader: &mut Reader<'_>, text: Placed<&str>, help: &str) -
         reader.push(problem.label("32 hexadecimal digits as 8-4-4-4-12 are needed").help(help));
     }
     guid.ok()
+}
+
+/// A user, by object id or by user principal name.
+pub(super) fn user(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Who> {
+    let text = Placed { value: reader.string(value, USER_ID_HELP)?, at: reader.place(value) };
+    user_in(reader, text)
+}
+
+/// The same from a text.
+pub(super) fn user_in(reader: &mut Reader<'_>, text: Placed<&str>) -> Option<Who> {
+    if !text.value.contains('@') {
+        return guid_in(reader, text, USER_ID_HELP).map(Who::Id);
+    }
+    let legal = is_principal_name(text.value);
+    if !legal {
+        let message = format!("{} is no user principal name", shown(text.value));
+        let problem = Problem::new(Code::NotAGuid, text.at, message);
+        reader.push(problem.label("a name, `@` and a domain are needed, without spaces").help(USER_ID_HELP));
+    }
+    legal.then(|| Who::Named(text.value.into()))
 }
 
 /// A duration within bounds that the label of the problem names.
@@ -218,7 +240,7 @@ pub(super) fn label(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Box<st
 
 /// Id, name and aliases, as `[[user]]` and members of a group have them.
 pub(super) fn person(reader: &mut Reader<'_>, table: &DeTable<'_>) -> PersonKeys {
-    let id = reader.key(table, "id", |reader, value| guid(reader, value, USER_ID_HELP));
+    let id = reader.key(table, "id", user);
     let name = reader.key(table, "name", |reader, value| {
         let at = reader.place(value);
         let value = reader.string(value, "write the name in quotes")?;
@@ -234,7 +256,7 @@ pub(super) fn person(reader: &mut Reader<'_>, table: &DeTable<'_>) -> PersonKeys
 }
 
 /// Id, name and aliases.
-type PersonKeys = (Key<Guid>, Key<Box<str>>, Key<Vec<Placed<Box<str>>>>);
+type PersonKeys = (Key<Who>, Key<Box<str>>, Key<Vec<Placed<Box<str>>>>);
 
 /// A path as it is written, `~` and variables not expanded.
 pub(super) fn path(reader: &mut Reader<'_>, value: &Value<'_>) -> Option<Box<str>> {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::directory::Book;
 use super::logging::Summary;
 use super::meters;
 use super::reload::Accepted;
@@ -42,6 +43,8 @@ pub struct Figures {
     pub last_sweep: Option<SystemTime>,
     /// What has been counted for each app.
     pub meters: Arc<meters::Apps>,
+    /// What the directories have said.
+    pub directory: Arc<Book>,
     /// Overrides in force.
     pub overrides: usize,
     /// Who is released; `None`: nobody.
@@ -92,9 +95,18 @@ pub struct ConfigTrouble {
     pub refused: bool,
     /// Removals that wait to be accepted.
     pub held: usize,
+    /// Members that Entra groups lack, and that wait to be accepted.
+    pub held_members: usize,
+    /// User principal names that are nobody's.
+    pub nobodys: usize,
 }
 
 impl ConfigTrouble {
+    /// Notes what the directories say that somebody should look at.
+    pub fn note_book(&mut self, book: &Book) {
+        (self.held_members, self.nobodys) = (book.held(), book.nobodys());
+    }
+
     /// In a few words; `None` when all is well.
     #[must_use]
     pub fn note(&self) -> Option<String> {
@@ -106,6 +118,14 @@ impl ConfigTrouble {
         }
         if self.held > 0 {
             notes.push(format!("{} removals wait to be accepted", self.held));
+        }
+        if self.held_members > 0 {
+            notes.push(format!("{} members that Entra groups lack wait to be accepted", self.held_members));
+        }
+        match self.nobodys {
+            0 => {}
+            1 => notes.push("one user principal name is nobody's".to_owned()),
+            count => notes.push(format!("{count} user principal names are nobody's")),
         }
         (!notes.is_empty()).then(|| notes.join("; "))
     }
@@ -239,6 +259,7 @@ pub(super) mod testing {
             last_taken: None,
             last_sweep: None,
             meters: Arc::default(),
+            directory: Arc::default(),
             overrides: 0,
             released: None,
             ends: Arc::default(),

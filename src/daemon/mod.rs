@@ -6,6 +6,7 @@ mod chatter;
 pub mod clock;
 pub mod control;
 pub mod cron;
+pub mod directory;
 pub mod doctor;
 pub mod doors;
 pub mod driver;

@@ -15,6 +15,7 @@ use super::logging::People;
 use super::network::{Authorities, NetworkError};
 use super::outlook::Outlook;
 use super::token;
+use crate::config::directory::{Asks, Directory};
 use crate::config::rota::{Rotas, timestamp};
 use crate::config::settings::{App, Credential, Settings, is_loopback};
 use crate::config::{self, Footprint, Loaded, Look, Problems, Sources};
@@ -34,6 +35,10 @@ pub struct Accepted {
     pub rotas: Arc<Rotas>,
     /// What was in the file of certificate authorities.
     pub authorities: Authorities,
+    /// What it asks of the directories.
+    pub asks: Arc<Asks>,
+    /// The files, where it asks something: what they say is read again whenever a directory says something else.
+    pub sources: Option<Sources>,
 }
 
 /// Where the config is read.
@@ -97,12 +102,12 @@ impl Refused {
 }
 
 impl ConfigFile {
-    /// Reads and checks the files.
+    /// Reads and checks the files. `known`: what the directories have said.
     ///
     /// # Errors
     /// All that is wrong with them.
-    pub fn load(&self) -> Result<Loaded, Problems> {
-        let loaded = config::load(&self.path, Look::Everything { at: None });
+    pub fn load(&self, known: &Directory) -> Result<Loaded, Problems> {
+        let loaded = config::load_known(&self.path, Look::Everything { at: None }, known);
         let sources = loaded.as_ref().map_or_else(Problems::sources, |loaded| &loaded.sources);
         self.seen.send_replace(Arc::clone(sources.footprint()));
         let mut loaded = loaded?;
@@ -121,13 +126,33 @@ impl ConfigFile {
         in_force: &Accepted,
         clock: &Clock,
         accept_shrink: bool,
+        known: &Directory,
     ) -> Result<Prepared, Refused> {
-        let loaded = self.load().map_err(|problems| Refused::from(&problems))?;
+        let loaded = self.load(known).map_err(|problems| Refused::from(&problems))?;
         if let Some(what) = needs_restart(&in_force.settings, &loaded.settings) {
             return Err(Refused::because(what));
         }
         self.admit(&loaded.settings)?;
         prepare(loaded, Before::InForce(in_force), clock, accept_shrink)
+    }
+
+    /// Reads the config in force again, not its files, and compares it, with what the directories say, with what is in force.
+    ///
+    /// # Errors
+    /// Why it is not taken.
+    pub fn prepare_again(
+        &self,
+        in_force: &Accepted,
+        clock: &Clock,
+        known: &Directory,
+    ) -> Result<Prepared, Refused> {
+        let sources = in_force.sources.clone();
+        let sources = sources.ok_or_else(|| Refused::because("the config in force asks no directory"))?;
+        let mut loaded = config::load_sources_known(sources, Look::Variables, known)
+            .map_err(|problems| Refused::from(&problems))?;
+        // Where it is kept is settled.
+        loaded.settings.keep_in(&in_force.settings.daemon.state_dir);
+        prepare(loaded, Before::InForce(in_force), clock, false)
     }
 
     /// Checks what a good config must hold to beyond itself.
@@ -211,11 +236,15 @@ pub fn prepare(
     let made_for = in_force.filter(|in_force| in_force.authorities == authorities);
     let ways = new_ways(&loaded.settings, made_for.map(|made_for| &*made_for.settings)).map_err(refused)?;
     let max_removed = if accept_shrink { 100 } else { loaded.settings.daemon.max_removed };
-    let (plan, held) = loaded.plan.hold_removals(old, max_removed);
+    let sessions = loaded.plan.len();
+    // Who belongs to a group that was never read may be one of those who are there.
+    let plan = if accept_shrink { loaded.plan } else { loaded.plan.keeping(old, &loaded.unread) };
+    let kept = plan.len() > sessions;
+    let (plan, held) = plan.hold_removals(old, max_removed);
     let mut rotas = loaded.rotas;
     let none = Rotas::default();
     let older = in_force.map_or(&none, |in_force| &*in_force.rotas);
-    if !held.is_empty() {
+    if kept || !held.is_empty() {
         rotas.adopt(older, &plan);
     }
     let (wall, now) = (clock.wall(), clock.now());
@@ -230,6 +259,8 @@ pub fn prepare(
         plan: Arc::new(plan),
         rotas: Arc::new(rotas),
         authorities,
+        sources: (!loaded.asks.is_empty()).then(|| loaded.sources.clone()),
+        asks: Arc::new(loaded.asks),
     };
     Ok(Prepared { next, diff, held, ways, sources: loaded.sources, warnings, outlook, changes })
 }

@@ -13,6 +13,7 @@ use toml::de::DeTable;
 
 use super::archive::{self, Accepted};
 use super::clock::Clock;
+use super::directory::{self, Book};
 use super::driver::{Kept, Parts};
 use super::lanes::{Ways, ways_for};
 use super::ledger;
@@ -21,6 +22,7 @@ use super::overrides::{Overrides, scribe};
 use super::reload::{Before, ConfigFile, Refused, prepare};
 use super::state_dir::{StateDir, StateDirError};
 use super::systemd::Systemd;
+use crate::config::directory::Directory;
 use crate::config::settings::Settings;
 use crate::config::{self, Loaded, Look, Problems};
 use crate::keeper::event::RestoredLane;
@@ -81,7 +83,7 @@ impl std::fmt::Debug for StartError {
 /// # Errors
 /// Why the daemon cannot come up.
 pub fn parts(file: ConfigFile, clock: Clock, systemd: Systemd) -> Result<(Parts, StateDir), StartError> {
-    let (loaded, state, last_good) = match file.load() {
+    let (loaded, state, last_good) = match file.load(&Directory::default()) {
         Ok(loaded) => {
             let state = StateDir::lock(&loaded.settings.daemon.state_dir)?;
             (loaded, state, None)
@@ -92,6 +94,8 @@ pub fn parts(file: ConfigFile, clock: Clock, systemd: Systemd) -> Result<(Parts,
         }
     };
     file.admit(&loaded.settings).map_err(|refused| StartError::Usage(refused.first))?;
+    let directory = earlier_directory(&state, &loaded);
+    let loaded = with_known(loaded, &directory, state.path());
     let (wall, now) = (clock.wall(), clock.now());
     let leases = state.leases();
     let found = ledger::load(&leases, wall, now)
@@ -117,6 +121,7 @@ pub fn parts(file: ConfigFile, clock: Clock, systemd: Systemd) -> Result<(Parts,
         systemd,
         last_good,
         overrides,
+        directory,
     };
     Ok((parts, state))
 }
@@ -134,6 +139,34 @@ fn earlier_overrides(state: &Path, wall: SystemTime, now: MonoTime) -> Overrides
             Overrides::default()
         }
     }
+}
+
+/// What the directories have said to an earlier run, where the config asks something. What cannot be read of it is read
+/// anew.
+fn earlier_directory(state: &StateDir, loaded: &Loaded) -> Book {
+    if loaded.asks.is_empty() {
+        return Book::default();
+    }
+    let mut book = directory::load(state.path()).unwrap_or_else(|error| {
+        logging::directory_damaged(&error);
+        Book::default()
+    });
+    book.retain(&loaded.asks);
+    book
+}
+
+/// A config with what the directories have said.
+fn with_known(loaded: Loaded, book: &Book, state: &Path) -> Loaded {
+    if loaded.asks.is_empty() {
+        return loaded;
+    }
+    let known = config::load_sources_known(loaded.sources.clone(), Look::Variables, &book.known());
+    // It was admitted a moment ago, and what directories say makes no config wrong.
+    let Ok(mut known) = known else { return loaded };
+    known.settings.keep_in(state);
+    // That one has looked at the credentials, too.
+    known.warnings = loaded.warnings;
+    known
 }
 
 /// The last accepted config, its state directory, and when it was accepted.

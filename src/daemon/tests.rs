@@ -218,7 +218,7 @@ fn with_a_proxys_password(dir: &Path, app: &App, prints: &mut Prints) {
     let elsewhere = super::network::testing::app("https://login.example", app.credential.clone());
     prints.debug(GraphClient::new(&elsewhere, &network).unwrap());
     prints.debug(TokenSource::new(&elsewhere, &network).unwrap());
-    prints.debug(Doctor::new([&elsewhere], &Plan::default(), &network).unwrap());
+    prints.debug(Doctor::new([&elsewhere], &Plan::default(), &Default::default(), &network).unwrap());
     prints.debug(network);
     let other = format!("socks5://user:{CANARY}@proxy.example").parse().unwrap();
     let network = Network { proxy: Proxy::Url(other), ca_file: None };
@@ -242,5 +242,5 @@ fn with_a_proxys_password(dir: &Path, app: &App, prints: &mut Prints) {
         loopback_only: false,
         seen: Default::default(),
     };
-    prints.debug(reload::Refused::from(&file.load().unwrap_err()));
+    prints.debug(reload::Refused::from(&file.load(&Default::default()).unwrap_err()));
 }

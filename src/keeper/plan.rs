@@ -1,5 +1,6 @@
 //! What is wanted, for every session: the plan. It comes from the config, whole, and is never changed in place.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -184,6 +185,19 @@ impl Plan {
         self.lanes
     }
 
+    /// The same with the sessions that `old` has in these lanes and this one has not.
+    #[must_use]
+    pub fn keeping(self, old: &Self, lanes: &BTreeSet<LaneKey>) -> Self {
+        let mut kept = self.lanes;
+        for was in old.lanes.iter().filter(|lane| lanes.contains(&lane.key)) {
+            let Some(lane) = kept.iter_mut().find(|lane| lane.key == was.key) else { continue };
+            let lacks = |s: &&SessionPlan| lane.session(s.user).is_none();
+            let lacking: Vec<SessionPlan> = was.sessions.iter().filter(lacks).copied().collect();
+            lane.sessions.extend(lacking);
+        }
+        Self::new(kept)
+    }
+
     /// Holds back removals that look like an accident: a lane of `old` that would lose more than `max_percent` of its
     /// sessions and more than ten, or all of them, keeps them. Returns the plan to follow, and what was held.
     ///
@@ -271,6 +285,15 @@ mod tests {
     fn held(old: Vec<LanePlan>, new: Vec<LanePlan>, max_percent: u8) -> (usize, usize) {
         let (plan, held) = Plan::new(new).hold_removals(&Plan::new(old), max_percent);
         (plan.len(), held.iter().map(|h| h.removed).sum())
+    }
+
+    #[test]
+    fn a_lane_that_is_to_be_kept_loses_nobody() {
+        let (old, new) = (Plan::new(vec![lane(1, 0..5), lane(2, 0..5)]), vec![lane(1, 4..6), lane(2, 4..6)]);
+        let lanes = [old.lanes()[0].key.clone()].into();
+        let kept = Plan::new(new).keeping(&old, &lanes);
+        assert_eq!(kept.lanes().iter().map(|lane| lane.sessions.len()).collect::<Vec<_>>(), [6, 2]);
+        assert!(kept.lanes()[0].sessions.is_sorted_by_key(|session| session.user));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod play;
 mod table;
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,9 +25,11 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use super::{exit, sandbox};
+use crate::config::directory::Asks;
 use crate::config::settings::{Cloud, Credential, Network, OnStop, Proxy};
 use crate::config::{self, Loaded, Look, Problems, example};
 use crate::daemon::clock::Clock;
+use crate::daemon::directory::Book;
 use crate::daemon::driver::{Daemon, Parts};
 use crate::daemon::lanes::Ways;
 use crate::daemon::overrides::Overrides;
@@ -163,7 +166,7 @@ fn options(quota: Quota) -> service::Options {
 
 /// The daemon of `presenced run`, with the demo's own endpoints and credential, and without anything on disk.
 fn start(loaded: Loaded, root: &Url, secret: &Path, clock: Clock) -> anyhow::Result<Daemon> {
-    let Loaded { mut settings, plan, mut rotas, warnings, sources } = loaded;
+    let Loaded { mut settings, plan, mut rotas, asks: _, unread: _, warnings, sources } = loaded;
     let mut lanes = plan.into_lanes();
     for app in &mut settings.apps {
         let before = app.lane();
@@ -176,7 +179,15 @@ fn start(loaded: Loaded, root: &Url, secret: &Path, clock: Clock) -> anyhow::Res
     }
     settings.network = Network { proxy: Proxy::None, ca_file: None };
     settings.daemon.on_stop = OnStop::Leave;
-    let loaded = Loaded { settings, plan: Plan::new(lanes), rotas, warnings, sources };
+    let loaded = Loaded {
+        settings,
+        plan: Plan::new(lanes),
+        rotas,
+        asks: Asks::default(),
+        unread: BTreeSet::new(),
+        warnings,
+        sources,
+    };
     let before = Before::Ledger(&Plan::default());
     let first = reload::prepare(loaded, before, &clock, false).map_err(|refused| anyhow!(refused.first))?;
     Ok(Daemon::start(Parts {
@@ -189,6 +200,7 @@ fn start(loaded: Loaded, root: &Url, secret: &Path, clock: Clock) -> anyhow::Res
         systemd: Systemd::default(),
         last_good: None,
         overrides: Overrides::default(),
+        directory: Book::default(),
     }))
 }
 

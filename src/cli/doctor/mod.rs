@@ -51,7 +51,7 @@ pub fn run(config_path: &Path, args: &DoctorArgs) -> anyhow::Result<ExitCode> {
             return Ok(exit::USAGE.into());
         }
     };
-    let doctor = match Doctor::new(apps, &loaded.plan, &loaded.settings.network) {
+    let doctor = match Doctor::new(apps, &loaded.plan, &loaded.asks, &loaded.settings.network) {
         Ok(doctor) => doctor,
         Err(error) => {
             writeln!(std::io::stderr(), "error: {:#}", anyhow::Error::from(error))?;

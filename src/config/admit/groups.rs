@@ -10,7 +10,7 @@ use super::users::{Among, Users, app_of};
 use crate::config::problem::{Code, Problem, shown};
 use crate::config::settings;
 use crate::config::source::{Place, Placed};
-use crate::keeper::id::{LaneKey, UserId};
+use crate::keeper::id::{Guid, LaneKey, UserId};
 
 /// Which group: its place among all, in the files' order.
 pub(super) type GroupIx = u32;
@@ -26,6 +26,7 @@ pub(super) struct Groups {
 
 struct Group {
     name: Arc<str>,
+    entra_group: Option<Guid>,
     /// Its header.
     at: Place,
     app: AppIx,
@@ -71,8 +72,10 @@ pub(super) fn admit<'c>(among: Among<'c>, users: &mut Users<'c>, problems: &mut 
         }
         let Some(app) = app else { continue };
         let group = GroupIx::try_from(users.groups.all.len()).unwrap_or(GroupIx::MAX);
+        let entra_group = entry.entra_group.given().copied();
         users.groups.all.push(Group {
             name: entry.name.value().map_or("", AsRef::as_ref).into(),
+            entra_group: entra_group.map(|id| id.value),
             at: entry.at,
             app,
             says,
@@ -80,8 +83,17 @@ pub(super) fn admit<'c>(among: Among<'c>, users: &mut Users<'c>, problems: &mut 
             members: Vec::new(),
         });
         for member in entry.members.value().map(Vec::as_slice).unwrap_or_default() {
-            users.people.add_written(member.id.value, &member.name, &member.aliases);
-            users.groups.join(group, app, member.id, None);
+            let Some(id) = users.named.find(among, app, &member.id, problems) else { continue };
+            users.people.add_written(id.value, &member.name, &member.aliases);
+            users.called(id, &member.id);
+            users.groups.join(group, app, id, None);
+        }
+        if let Some(id) = entra_group {
+            let name = Arc::clone(&users.groups.all[group as usize].name);
+            for member in users.named.members(among, app, id, &name, problems).iter().flat_map(|of| of.iter())
+            {
+                users.groups.join(group, app, Placed { value: member.id, at: id.at }, None);
+            }
         }
         for list in &entry.lists {
             rows::members(among, list, (group, app), users, problems);
@@ -167,7 +179,8 @@ impl Groups {
             let lane = lanes.get(group.app.0)?.clone()?;
             let mut members = group.members;
             members.sort_unstable();
-            Some(settings::Group { name: group.name, lane, members: members.into() })
+            let entra_group = group.entra_group;
+            Some(settings::Group { name: group.name, lane, members: members.into(), entra_group })
         });
         admitted.collect()
     }

@@ -165,6 +165,10 @@ impl Canon {
             self.lane(&group.lane);
             self.number(group.members.len() as u64);
             group.members.iter().for_each(|member| self.0.update(member.as_bytes()));
+            if let Some(id) = &group.entra_group {
+                self.text("entra_group");
+                self.bytes(id.as_bytes());
+            }
         }
         self.rotas(written.rotas);
     }

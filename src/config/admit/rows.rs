@@ -167,12 +167,19 @@ impl<'c> List<'c, '_> {
             return true;
         };
         let at = id.at;
-        let id = words::guid_in(reader, borrowed(&id), words::USER_ID_HELP);
+        let id = words::user_in(reader, borrowed(&id));
         let name = name(table, reader);
         let aliases = aliases(table, reader);
         let Some(value) = id else { return true };
-        users.people.add(value, name, aliases.into_iter());
-        let (Some(app), id) = (app, Placed { value, at }) else { return true };
+        let who = Placed { value, at };
+        let found = match app {
+            Some(app) => users.named.find(self.among, app, &who, reader.problems),
+            None => who.as_id(),
+        };
+        let Some(id) = found else { return true };
+        users.people.add(id.value, name, aliases.into_iter());
+        users.called(id, &who);
+        let Some(app) = app else { return true };
         match self.of {
             Of::Users { says, defaults } => users.add(app, id, defaults, &[says, &row]),
             Of::Group(group) => {

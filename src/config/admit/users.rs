@@ -1,16 +1,19 @@
 //! The users: whose app, what is wanted of each, and that nobody comes twice.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::LISTED_MAX;
 use super::apps::{AppIx, Apps};
 use super::groups::{self, Groups};
+use super::named::Named;
 use super::people::People;
 use super::rows;
 use super::says::{Courses, Defaults, Said, Says, Settled};
 use super::schedules::Schedules;
 use super::table::Used;
 use crate::config::credential::Way;
+use crate::config::directory::{Known, Who};
 use crate::config::file::Contents;
 use crate::config::problem::{Code, Problem, Severity, shown};
 use crate::config::read::{Key, did_you_mean};
@@ -35,6 +38,8 @@ pub(super) struct Users<'c> {
     pub(super) used: BTreeMap<FileIx, Used>,
     pub(super) groups: Groups,
     pub(super) courses: Courses<'c>,
+    /// Who is there by the word of a directory.
+    pub(super) named: Named,
 }
 
 /// What users are admitted with, besides what is written of them.
@@ -44,6 +49,8 @@ pub(super) struct Among<'a> {
     pub(super) sources: &'a Sources,
     pub(super) apps: &'a Apps,
     pub(super) schedules: &'a Schedules,
+    /// What the directories have said.
+    pub(super) known: Known<'a>,
     /// Nothing was lost, so what is missing is really missing.
     pub(super) complete: bool,
 }
@@ -77,6 +84,7 @@ pub(super) fn admit<'c>(among: Among<'c>, problems: &mut Vec<Problem>) -> Users<
         used: BTreeMap::new(),
         groups: Groups::default(),
         courses: Courses::new(among.schedules, apps.count()),
+        named: Named::default(),
     };
     groups::admit(among, &mut users, problems);
     for file in contents {
@@ -87,13 +95,20 @@ pub(super) fn admit<'c>(among: Among<'c>, problems: &mut Vec<Problem>) -> Users<
             let app = app_of(&user.app, user.at, "user", apps, complete, problems);
             if user.id.is_absent() {
                 let problem = Problem::new(Code::MissingKey, user.at, "this user has no `id`");
-                problems.push(problem.help("write the user's object id in Entra ID"));
+                problems
+                    .push(problem.help("write the user's object id in Entra ID, or the user principal name"));
             }
             let says = among.says(&user.stated, &user.priority, &user.follows, problems);
-            let Some(id) = user.id.given() else { continue };
+            let Some(who) = user.id.given() else { continue };
+            let found = match app {
+                Some(app) => users.named.find(among, app, who, problems),
+                None => who.as_id(),
+            };
+            let Some(id) = found else { continue };
             users.people.add_written(id.value, &user.name, &user.aliases);
+            users.called(id, who);
             let Some(app) = app else { continue };
-            if !users.add(app, *id, &defaults, &[&says]) {
+            if !users.add(app, id, &defaults, &[&says]) {
                 bare.note(user.at);
             }
         }
@@ -101,10 +116,12 @@ pub(super) fn admit<'c>(among: Among<'c>, problems: &mut Vec<Problem>) -> Users<
     }
     rows::admit(among, &mut users, problems);
     users.add_members(problems);
+    users.call_members();
     users.twice(problems);
+    users.named.waiting(problems);
     users.signed_in(apps, problems);
     let sound = !problems.iter().any(|problem| problem.code.severity() == Severity::Error);
-    if sound && users.sessions.iter().all(Vec::is_empty) {
+    if sound && users.named.asks.is_empty() && users.sessions.iter().all(Vec::is_empty) {
         let main = among.sources.main().path().to_owned();
         problems.push(Problem::new(Code::NoUser, main, "there is no user: nothing is shown"));
     }
@@ -213,8 +230,28 @@ impl Users<'_> {
         }
     }
 
-    /// Says who comes twice in one app.
-    fn twice(&self, problems: &mut Vec<Problem>) {
+    /// A user who is written by a user principal name answers to that, too.
+    pub(super) fn called(&mut self, id: Placed<UserId>, who: &Placed<Who>) {
+        if let Who::Named(name) = &who.value {
+            let alias = Placed { value: Cow::Owned(name.to_string()), at: who.at };
+            self.people.add(id.value, None, std::iter::once(alias));
+        }
+    }
+
+    /// What the directories call the members of their groups, where the config says nothing.
+    fn call_members(&mut self) {
+        for (at, members) in &self.named.members {
+            for member in members.iter() {
+                let name = member.name.as_deref();
+                let name = name.map(|name| Placed { value: Cow::Owned(name.to_owned()), at: *at });
+                self.people.add(member.id, name, std::iter::empty());
+            }
+        }
+    }
+
+    /// Says who comes twice in one app. Where a user principal name turns out to be somebody who is written, too, it gives
+    /// way: what a directory says makes no config wrong.
+    fn twice(&mut self, problems: &mut Vec<Problem>) {
         let mut found: Vec<(Place, Place)> = Vec::new();
         for (sessions, places) in self.sessions.iter().zip(&self.places) {
             if sessions.is_sorted_by(|a, b| a.user < b.user) {
@@ -227,6 +264,7 @@ impl Users<'_> {
                 found.extend(same[1..].iter().map(|(_, later)| (places[*later], places[first])));
             }
         }
+        found.retain(|(later, first)| !self.named.gives_way(*later, *first, problems));
         found.sort_unstable();
         for (later, first) in found.iter().take(LISTED_MAX) {
             problems.push(

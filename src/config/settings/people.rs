@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Settings;
-use crate::keeper::id::{LaneKey, UserId};
+use crate::keeper::id::{Guid, LaneKey, UserId};
 
 /// Who belongs together, for commands that name them at once.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,6 +14,8 @@ pub struct Group {
     pub lane: LaneKey,
     /// Ascending.
     pub members: Arc<[UserId]>,
+    /// The group of the directory whose members are among them, where there is one.
+    pub entra_group: Option<Guid>,
 }
 
 /// What people are called.

@@ -31,7 +31,7 @@ impl Site {
     }
 
     pub(super) fn load(&self, environment: Option<&Environment<'_>>) -> Result<Loaded, Problems> {
-        load_in(&self.dir.path().join("config.toml"), environment)
+        load_in(&self.dir.path().join("config.toml"), environment, &Default::default())
     }
 
     /// What is said, with the directory taken out of it.
@@ -104,7 +104,7 @@ fn two_places_of_one_problem_are_shown_with_their_files() {
 
 #[test]
 fn a_config_that_is_not_there_is_a_problem_like_others() {
-    let missing = load_in(Path::new("/nonexistent/config.toml"), None).unwrap_err();
+    let missing = load_in(Path::new("/nonexistent/config.toml"), None, &Default::default()).unwrap_err();
     assert_eq!(
         missing.first_line(),
         "/nonexistent/config.toml cannot read the config: there is no such file"

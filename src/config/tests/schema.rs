@@ -142,9 +142,11 @@ fn an_editor_underlines_nothing_in_good_configs() {
 #[test]
 fn of_the_bad_configs_an_editor_underlines_those_that_are_bad_by_themselves() {
     // What takes two tables, the files around the config, or arithmetic to see.
-    const UNSEEN: [&str; 25] = [
+    const UNSEEN: [&str; 27] = [
         "ambiguous_alias",
         "app_twice",
+        "asks_directory",
+        "asks_directory_signed_in",
         "groups_disagree",
         "name_twice",
         "near_quota",
@@ -188,7 +190,7 @@ fn of_the_bad_configs_an_editor_underlines_those_that_are_bad_by_themselves() {
 }
 
 /// Lines that are right, each with its table.
-const GOOD: [(&str, &str); 65] = [
+const GOOD: [(&str, &str); 69] = [
     ("", "include = []"),
     ("daemon", "state_dir = \"s\""),
     ("daemon", "on_stop = \"leave\""),
@@ -245,6 +247,10 @@ const GOOD: [(&str, &str); 65] = [
     ("defaults", "timezone = \"America/Argentina/Buenos_Aires\""),
     ("user", "timezone = \"Etc/GMT+5\""),
     ("user", "schedules = []"),
+    ("user", "id = \"reception@contoso.com\""),
+    ("user", "id = \"anna_fabrikam.com#EXT#@contoso.onmicrosoft.com\""),
+    ("group", "entra_group = \"fa8bf3dc-eca7-46b7-bad1-db199b62afc4\""),
+    ("group", "members = [\"anna@contoso.com\", { id = \"ben@contoso.com\" }]"),
     ("group", "members = []"),
     (
         "group",
@@ -263,7 +269,7 @@ const GOOD: [(&str, &str); 65] = [
 ];
 
 /// Lines that are wrong by themselves.
-const BAD: [(&str, &str); 58] = [
+const BAD: [(&str, &str); 61] = [
     ("", "include = \"conf.d/*.toml\""),
     ("", "include = [\"\"]"),
     ("", "daemon = 1"),
@@ -296,7 +302,10 @@ const BAD: [(&str, &str); 58] = [
     ("app", "quota = { requests = 0, per = \"30s\" }"),
     ("app", "quota = { requests = 1500 }"),
     ("app", "quota = \"1500/30s\""),
-    ("user", "id = \"reception@contoso.com\""),
+    ("user", "id = \"reception\""),
+    ("user", "id = \"front desk@contoso.com\""),
+    ("user", "id = \"@contoso.com\""),
+    ("group", "entra_group = \"all staff\""),
     ("user", "name = \" \""),
     ("user", "aliases = \"2001\""),
     ("user", "availability = \"Offline\""),

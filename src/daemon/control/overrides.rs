@@ -212,6 +212,7 @@ pub(super) async fn reload(
             by: caller.origin,
             who: Some(Arc::clone(&caller.name)),
             accept_shrink,
+            again: false,
             to: Some(to),
         })
     };

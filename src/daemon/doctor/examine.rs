@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::asked::Asked;
 use super::claims::{Claims, consent_url, how_to_read_own};
 use super::reach::{self, Host, Reached};
 use super::report::{AppReport, Check, CheckName, Status, UserReport};
 use super::users::{Reader, not_allowed, not_read};
 use super::{Progress, TOKEN_TIME, credential};
+use crate::config::directory::Asks;
 use crate::config::settings::{App, Credential, Network};
 use crate::daemon::clock::Clock;
 use crate::daemon::graph::GraphClient;
@@ -24,6 +26,7 @@ const CONSENT_HELPS: [u32; 2] = [65_001, 7_000_229];
 pub(super) struct Patient {
     app: App,
     users: Vec<UserId>,
+    asked: Asked,
     login: Host,
     graph: Host,
     source: TokenSource,
@@ -31,10 +34,11 @@ pub(super) struct Patient {
 }
 
 impl Patient {
-    pub(super) fn new(app: &App, plan: &Plan, network: &Network) -> Result<Self, NetworkError> {
+    pub(super) fn new(app: &App, plan: &Plan, asks: &Asks, network: &Network) -> Result<Self, NetworkError> {
         let lane = plan.lane(&app.lane());
         Ok(Self {
             users: lane.into_iter().flat_map(|lane| &lane.sessions).map(|session| session.user).collect(),
+            asked: Asked::of(asks, &app.lane()),
             login: Host::login(app, network)?,
             graph: Host::graph(app, network)?,
             // Whose sign-in it is, a look of its own says.
@@ -161,6 +165,9 @@ impl Patient {
         if self.is_signed_in() {
             checks.push(Check::skipped(CheckName::SignedIn, WHY));
         }
+        if !self.asked.is_empty() {
+            checks.push(Check::skipped(CheckName::Groups, WHY));
+        }
         checks.push(Check::skipped(CheckName::Users, WHY));
         self.none_read(WHY)
     }
@@ -186,9 +193,17 @@ impl Patient {
         if self.is_signed_in() {
             checks.push(self.signed_in(claims.as_ref().and_then(Claims::user)));
         }
+        let is_wrong = checks[before..].iter().any(|check| check.status == Status::Failed);
+        if !self.asked.is_empty() {
+            checks.push(match (graph_fails, is_wrong) {
+                (true, _) => Check::skipped(CheckName::Groups, "Graph is out of reach"),
+                (false, true) => Check::skipped(CheckName::Groups, "the token is not the right one"),
+                (false, false) => self.asked.check(reader).await,
+            });
+        }
         let why = if graph_fails {
             "Graph is out of reach"
-        } else if checks[before..].iter().any(|check| check.status == Status::Failed) {
+        } else if is_wrong {
             "the token is not the right one"
         } else if self.users.is_empty() {
             "the app has no users"

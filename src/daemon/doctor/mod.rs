@@ -3,6 +3,7 @@
 //!
 //! Nothing here is printed or logged. What is found holds no secret and no token.
 
+mod asked;
 mod claims;
 mod credential;
 mod examine;
@@ -21,6 +22,7 @@ pub use report::{AppReport, Check, CheckName, Finding, Status, UserReport};
 use self::examine::Patient;
 use super::clock::Clock;
 use super::network::NetworkError;
+use crate::config::directory::Asks;
 use crate::config::settings::{App, Network};
 use crate::keeper::Plan;
 
@@ -54,17 +56,18 @@ pub struct Doctor {
 }
 
 impl Doctor {
-    /// For these apps and their users in the plan. Opens no connection yet.
+    /// For these apps, their users in the plan, and what they ask of their directories. Opens no connection yet.
     ///
     /// # Errors
     /// When `[network]` cannot be done: a CA file that cannot be read, a proxy that cannot be used.
     pub fn new<'a>(
         apps: impl IntoIterator<Item = &'a App>,
         plan: &Plan,
+        asks: &Asks,
         network: &Network,
     ) -> Result<Self, NetworkError> {
         let patients: Vec<Patient> =
-            apps.into_iter().map(|app| Patient::new(app, plan, network)).collect::<Result<_, _>>()?;
+            apps.into_iter().map(|app| Patient::new(app, plan, asks, network)).collect::<Result<_, _>>()?;
         let progress = Progress {
             of_apps: patients.len(),
             of_users: patients.iter().map(Patient::users).sum(),

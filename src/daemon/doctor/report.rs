@@ -52,6 +52,8 @@ pub enum CheckName {
     Permission,
     /// It is of the user of the config, where a user has signed in.
     SignedIn,
+    /// What is asked of the directory can be read, where something is.
+    Groups,
     /// Graph gives the presence of the users.
     Users,
 }
@@ -70,6 +72,7 @@ impl CheckName {
             Self::ClientId => "client_id",
             Self::Permission => "permission",
             Self::SignedIn => "signed_in",
+            Self::Groups => "groups",
             Self::Users => "users",
         }
     }

@@ -97,7 +97,7 @@ impl Reader<'_> {
     }
 
     /// Reads, and again where that may help. `next` is when the next read may go out.
-    async fn patiently<T>(
+    pub(super) async fn patiently<T>(
         &self,
         next: &mut MonoTime,
         read: impl AsyncFn(std::time::SystemTime) -> Result<T, Answer>,
@@ -160,7 +160,7 @@ fn summary(found: &[UserReport]) -> Check {
 }
 
 /// What came instead of a presence, and what to do.
-fn words(answer: &Answer) -> (String, String) {
+pub(super) fn words(answer: &Answer) -> (String, String) {
     let Some(detail) = &answer.detail else { return (String::new(), String::new()) };
     let Detail { status, code, message, request_id, client_request_id, cause, advice } = &**detail;
     // What the daemon's log says of it is that it fetches another token. Here this one came a moment ago.

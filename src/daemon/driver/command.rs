@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::{Looked, OverridesPage, ReadResult, ReloadAsk, Steer, Steered};
+use super::{Looked, NotRead, OverridesPage, ReadResult, ReloadAsk, Steer, Steered};
+use crate::daemon::directory::Learned;
 use crate::daemon::figures::Figures;
+use crate::daemon::graph::{DirectoryPage, DirectoryRead};
 use crate::daemon::overrides::{Full, Whom};
 use crate::daemon::signals::Origin;
 use crate::daemon::tempo::Hour;
-use crate::keeper::id::LaneIx;
+use crate::keeper::id::{LaneIx, LaneKey};
 use crate::keeper::{Page, Query};
 
 /// What others ask of the driver.
@@ -52,6 +54,17 @@ pub enum Command {
         /// Who wants to know.
         to: oneshot::Sender<ReadResult>,
     },
+    /// Read a page of a directory.
+    Directory {
+        /// Which app's.
+        lane: LaneKey,
+        /// What.
+        what: DirectoryRead,
+        /// Who wants to know.
+        to: oneshot::Sender<Result<DirectoryPage, NotRead>>,
+    },
+    /// Take what was read of directories.
+    Learn(Vec<Learned>),
     /// Tell how things stand now, and of the sessions that stand worst.
     Worst {
         /// At most so many.

@@ -81,7 +81,7 @@ impl Driver {
         Ended { figures, uncleared }
     }
 
-    /// The ledger, and the last accepted config.
+    /// The ledger, the last accepted config, and what the directories have said.
     async fn write_ledger(&mut self) {
         let Some(ledger) = self.ledger.take() else { return };
         Queue::close(ledger).await;
@@ -89,6 +89,9 @@ impl Driver {
         // The last accepted config may still wait for the one before it to be written.
         while let Some(done) = self.archiving.join_next().await {
             self.archived(done.is_err());
+        }
+        while let Some(done) = self.filing.join_next().await {
+            self.filed(done.is_err());
         }
     }
 

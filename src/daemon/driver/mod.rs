@@ -6,6 +6,7 @@
 mod books;
 mod command;
 mod credentials;
+mod directory;
 mod ending;
 mod gather;
 mod look;
@@ -21,7 +22,7 @@ mod turn;
 pub use command::Command;
 pub use look::{Looked, OverridesPage};
 pub use plans::{ReloadAsk, Reloaded};
-pub use read::{ReadResult, Unread};
+pub use read::{NotRead, ReadResult, Unread};
 pub use steer::{Held, Steer, Steered};
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -34,6 +35,7 @@ use tokio::task::{Id, JoinSet};
 
 use super::chatter::Chatter;
 use super::clock::Clock;
+use super::directory::Book;
 use super::figures::{ConfigTrouble, Figures, LastReload, Stage};
 use super::graph::{Detail, Together};
 use super::lanes::{Lanes, Ways};
@@ -76,6 +78,8 @@ pub struct Parts {
     pub last_good: Option<String>,
     /// Overrides and releases of an earlier run.
     pub overrides: Overrides,
+    /// What the directories have said to earlier runs.
+    pub directory: Book,
 }
 
 /// What a daemon keeps on disk.
@@ -136,6 +140,7 @@ impl Daemon {
             troubles: Arc::default(),
             meters: Arc::default(),
             last_sweep: None,
+            directory: Arc::new(parts.directory.clone()),
         };
         let (publish, figures) = watch::channel(Arc::new(first));
         let mut task = JoinSet::new();
@@ -208,7 +213,7 @@ struct Driver {
     sending: HashMap<Id, Sent>,
     /// Requests that wait a moment to go out together.
     gather: gather::Gather,
-    reads: JoinSet<ReadResult>,
+    reads: JoinSet<read::Done>,
     reading: HashMap<Id, read::Reading>,
     fetches: JoinSet<Fetched>,
     fetching: HashMap<Id, LaneIx>,
@@ -223,6 +228,11 @@ struct Driver {
     /// At most one write of the archive at a time, so that the newest is the last.
     archiving: JoinSet<()>,
     to_archive: Files,
+    /// What the directories have said.
+    book: Arc<Book>,
+    /// At most one write of it at a time.
+    filing: JoinSet<()>,
+    to_file: Option<Arc<Book>>,
 
     /// What is to be told to the keeper without waiting.
     backlog: VecDeque<(Input, Said)>,
@@ -329,6 +339,9 @@ impl Driver {
             writing,
             archiving: JoinSet::new(),
             to_archive: None,
+            book: Arc::new(parts.directory),
+            filing: JoinSet::new(),
+            to_file: None,
             ending: None,
             backlog: VecDeque::new(),
             wake: MonoTime::FAR,

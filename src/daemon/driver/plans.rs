@@ -26,6 +26,8 @@ pub struct ReloadAsk {
     pub who: Option<Arc<str>>,
     /// Whether removals that would wait are meant.
     pub accept_shrink: bool,
+    /// Whether the files are left alone: the config in force is read again, with what the directories say by now.
+    pub again: bool,
     /// Who waits to hear of it.
     pub to: Option<oneshot::Sender<Reloaded>>,
 }
@@ -67,12 +69,14 @@ pub(super) struct Asks {
     by: Option<Origin>,
     who: Option<Arc<str>>,
     accept_shrink: bool,
+    /// Nobody wants the files read.
+    again: bool,
     to: Vec<oneshot::Sender<Reloaded>>,
 }
 
 impl Asks {
     fn of(asks: Vec<ReloadAsk>) -> Self {
-        let mut all = Self::default();
+        let mut all = Self { again: asks.iter().all(|ask| ask.again), ..Self::default() };
         for ask in asks {
             all.by = all.by.or(ask.by);
             all.who = match (all.who.take(), ask.who) {
@@ -158,12 +162,25 @@ impl Driver {
         let Some(config) = self.config.clone() else {
             return self.refuse(Refused::because("this daemon was not started from a file"), asks);
         };
-        self.systemd.reloading();
-        let accept_shrink = asks.accept_shrink;
+        let (accept_shrink, again) = (asks.accept_shrink, asks.again);
+        if !again {
+            self.systemd.reloading();
+        }
+        let mut book = Arc::clone(&self.book);
         self.stage = Stage::Preparing { asks, since: self.clock.now() };
         let in_force = self.accepted.clone();
         let clock = self.clock.clone();
-        self.preparing.spawn_blocking(move || config.prepare(&in_force, &clock, accept_shrink));
+        self.preparing.spawn_blocking(move || {
+            if accept_shrink {
+                Arc::make_mut(&mut book).accept();
+            }
+            let known = book.known();
+            if again {
+                config.prepare_again(&in_force, &clock, &known)
+            } else {
+                config.prepare(&in_force, &clock, accept_shrink, &known)
+            }
+        });
     }
 
     /// The file is read: takes it, or says why not.
@@ -176,11 +193,14 @@ impl Driver {
         }
         match result {
             Err(refused) => {
-                self.trouble.refused = true;
+                self.trouble.refused |= !asks.again;
                 self.refuse(refused, asks);
                 self.settle();
             }
             Ok(mut next) => {
+                if asks.accept_shrink {
+                    self.accept_members();
+                }
                 let previous = self.accepted.settings.hash;
                 let warnings = next.warnings.clone();
                 let changes = Arc::clone(&next.changes);
@@ -205,22 +225,27 @@ impl Driver {
             logging::config_warnings(*count, first);
         }
         self.trouble.held = held.iter().map(|held| held.removed).sum();
-        self.trouble.refused = false;
-        if matches!(from, From::Reload { .. }) {
-            self.trouble.last_good = None;
+        let again = matches!(&from, From::Reload { asks, .. } if asks.again);
+        // The files were not looked at: what is wrong with them still is.
+        if !again {
+            self.trouble.refused = false;
+            if matches!(from, From::Reload { .. }) {
+                self.trouble.last_good = None;
+            }
         }
         // At once with the troubles that it ends: figures may be read before the keeper has taken all of it.
-        if self.trouble.last_good.is_none() {
+        if self.trouble.last_good.is_none() && !again {
             self.last_taken = Some(self.clock.wall());
         }
         // With a million users, freeing what was in force takes a while, too.
         let old = std::mem::replace(&mut self.accepted, next);
         self.writing.spawn_blocking(move || drop(old));
-        let files = self.trouble.last_good.is_none().then_some(sources);
+        let files = (self.trouble.last_good.is_none() && !again).then_some(sources);
         self.people = People::new(Arc::clone(&self.accepted.settings));
         for crowded in &outlook.crowded {
             logging::quota_exceeded(crowded, &self.people);
         }
+        self.tidy_book();
         self.follow_plan();
         self.stage = Stage::Applying { from, since, files, outlook };
         self.chatter.plan(diff.counts());
@@ -272,7 +297,9 @@ impl Driver {
         asks: Asks,
     ) {
         let counts = plan.counts;
-        self.last_reload = Some(LastReload { at: self.clock.wall(), refused: None });
+        if !asks.again {
+            self.last_reload = Some(LastReload { at: self.clock.wall(), refused: None });
+        }
         let what = format!("{} added, {} changed, {} removed", counts.added, counts.changed, counts.removed);
         let record = Record {
             before: Some(previous.to_string()),

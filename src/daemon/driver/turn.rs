@@ -49,6 +49,7 @@ impl Driver {
             }
             Some(done) = self.looks.next() => self.looks_came_back(done),
             Some(done) = self.archiving.join_next() => self.archived(done.is_err()),
+            Some(done) = self.filing.join_next() => self.filed(done.is_err()),
             // Before the end only a panic ends the ledger's thread.
             Some(Err(_)) = self.writing.join_next() => logging::task_panicked("ledger"),
             () = pause(&self.clock, until) => {}
@@ -115,6 +116,8 @@ impl Driver {
                 let _ = to.send(whom.into_iter().map(|whom| self.look(whom)).collect());
             }
             Command::Read { whom, to } => self.read(&whom, to),
+            Command::Directory { lane, what, to } => self.read_directory(&lane, what, to),
+            Command::Learn(learned) => self.learn(learned),
             Command::Worst { limit, app, to } => {
                 let _ = to.send((self.figures(), self.look_at_worst(limit, app.as_deref())));
             }
@@ -195,6 +198,7 @@ impl Driver {
             last_reload: self.last_reload.clone(),
             last_taken: self.last_taken,
             last_sweep: self.last_sweep,
+            directory: Arc::clone(&self.book),
             overrides: overrides.len(),
             released,
             ends: self.ends_told.ends(),

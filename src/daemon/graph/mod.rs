@@ -6,6 +6,7 @@
 mod batch;
 mod classify;
 mod client;
+mod directory;
 mod fault;
 mod read;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod wire;
 pub use batch::read_batch;
 pub use classify::classify;
 pub use client::GraphClient;
+pub use directory::{DirectoryPage, DirectoryRead, NextPage};
 pub use fault::Fault;
 pub(super) use fault::{InNameOf, advice, stranger};
 pub use read::Seen;

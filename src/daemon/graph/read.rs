@@ -102,12 +102,12 @@ impl Presence {
     }
 }
 
-fn limits(time: Duration) -> Limits {
+pub(super) fn limits(time: Duration) -> Limits {
     Limits { time, body_time: time, max_body: MAX_BODY }
 }
 
 /// What a granted read holds, or what was answered instead.
-fn read<'h, T: Deserialize<'h>>(heard: &'h Heard<'_>, asked: &Asked<'_>) -> Result<T, Answer> {
+pub(super) fn read<'h, T: Deserialize<'h>>(heard: &'h Heard<'_>, asked: &Asked<'_>) -> Result<T, Answer> {
     let outcome = by_status(heard.status, &heard.headers, asked.wall);
     if outcome != Outcome::Granted {
         return Err(asked.refused(outcome, heard));

@@ -26,6 +26,11 @@ impl Wire {
         }
     }
 
+    /// The root of all URLs, `{graph}/v1.0`.
+    pub(super) fn root(&self) -> &str {
+        &self.root
+    }
+
     /// Where a call goes. `None` cannot be for a root that is a URL with a host.
     pub(super) fn url(&self, ask: Ask) -> Option<Url> {
         Url::parse(&format!("{}{}", self.root, Path(ask))).ok()

@@ -4,6 +4,7 @@
 //! `debug`: the rest. One line a change, never one a renewal. Event names and field names are stable: scripts rely on
 //! them.
 
+mod directory;
 mod events;
 mod format;
 mod kept;
@@ -15,11 +16,12 @@ mod setup;
 mod stderr;
 mod watch;
 
+pub use directory::*;
 pub use events::{Joined, cause, keeper_event};
 pub use kept::*;
 pub use lines::*;
 pub use notices::*;
-pub use people::People;
+pub use people::{People, hashed};
 pub use setup::{LogError, LogFormat, init};
 pub use watch::*;
 

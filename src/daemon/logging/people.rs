@@ -33,9 +33,13 @@ impl People {
         match settings.log_users {
             LogUsers::Id => user.to_string(),
             LogUsers::Name => name().map_or_else(|| user.to_string(), str::to_owned),
-            LogUsers::Hash => {
-                Sha256::digest(user.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
-            }
+            LogUsers::Hash => hashed(user.as_bytes()),
         }
     }
+}
+
+/// Twelve digits of the SHA-256 of what somebody is called by.
+#[must_use]
+pub fn hashed(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -29,7 +29,7 @@ async fn examined(server: &Server, credential: Credential, change: impl FnOnce(&
     let session = SessionPlan::new(USER.parse().unwrap(), None);
     let head = LaneHead { name: Arc::clone(&app.name), quota: app.quota };
     let plan = Plan::new(vec![LanePlan { key: app.lane(), head, sessions: vec![session] }]);
-    let patient = Patient::new(&app, &plan, &direct()).unwrap();
+    let patient = Patient::new(&app, &plan, &Asks::default(), &direct()).unwrap();
     let (progress, _) = watch::channel(Progress::default());
     patient.examine(&Clock::real(), &progress).await
 }
