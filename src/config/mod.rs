@@ -18,6 +18,7 @@ mod footprint;
 mod group;
 mod include;
 pub mod notify;
+pub mod origin;
 mod ping;
 mod private;
 mod problem;

@@ -298,3 +298,26 @@ fn removals_that_wait_go_on_as_their_schedules_said() {
         assert!(plan.lanes()[0].sessions.iter().all(|session| session.wish.unwrap().state == state));
     }
 }
+
+#[test]
+fn the_line_that_says_a_users_state_is_found() {
+    let text = format!(
+        "{}\n[[user]]\nid = \"{a}\"\navailability = \"DoNotDisturb\"\n[[user]]\nid = \"{b}\"\n[[user]]\nid = \"{d}\"\n\
+         [[group]]\nname = \"first\"\nexpiration = \"2h\"\nmembers = [\"{b}\", \"{c}\"]\n\
+         [[group]]\nname = \"second\"\nactivity = \"InACall\"\nmembers = [\"{a}\", \"{b}\", \"{c}\"]\n",
+        APP.trim(),
+        a = id(1),
+        b = id(2),
+        c = id(3),
+        d = id(4)
+    );
+    let config = read(&text).unwrap();
+    let lane = config.plan.lanes()[0].key.clone();
+    let line = |needle: &str| 1 + text.lines().position(|line| line.starts_with(needle)).unwrap();
+    let said = |n| crate::config::origin::of_state(&config, &lane, id(n).parse().unwrap());
+    let at = |what: &str, needle: &str| Some(format!("{what} at config.toml:{}", line(needle)));
+    assert_eq!(said(1), at("[[user]]", "availability = \"DoNotDisturb\""));
+    assert_eq!(said(2), at("[[group]] second", "activity"));
+    assert_eq!(said(3), at("[[group]] second", "activity"));
+    assert_eq!(said(4), at("[defaults]", "availability = \"Available\""));
+}

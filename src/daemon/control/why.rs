@@ -13,10 +13,11 @@ use super::caller::Caller;
 use super::problem::Problem;
 use super::sessions::{look, look_at};
 use super::{Desk, schedules, wire};
-use crate::config::{self, Look};
+use crate::config::{self, Look, origin};
 use crate::daemon::driver::{Command, Looked, ReadResult, Unread};
 use crate::daemon::graph::Seen;
 use crate::daemon::overrides::Whom;
+use crate::keeper::id::LaneKey;
 use crate::keeper::{Phase, PresenceState};
 
 /// `GET /v1/users/{user}/why`
@@ -27,14 +28,16 @@ pub(super) async fn why(
     uri: Uri,
 ) -> Result<Json<wire::Why>, Problem> {
     let (user, looked) = look(&desk, &caller, &word, &uri).await?;
-    let line = line_of(&desk, &looked).await?;
+    let (line, origins) = lines_of(&desk, &looked).await?;
     let names = desk.names().await;
     let mut why = Vec::with_capacity(looked.len());
-    for (looked, session) in looked.iter().zip(&user.sessions) {
+    for ((looked, session), origin) in looked.iter().zip(&user.sessions).zip(origins) {
         let read = read(&desk, &looked.whom).await?;
         let now = look_at(&desk, &looked.whom).await?;
-        let scheduled = schedules::of(&now, &names).map(|scheduled| scheduled.sentences());
-        why.push(reasons(&now, session, line.clone(), scheduled.unwrap_or_default(), &read));
+        let mut sentences: Vec<String> =
+            origin.iter().map(|origin| format!("Outside of schedules that is what {origin} says.")).collect();
+        sentences.extend(schedules::of(&now, &names).iter().flat_map(|scheduled| scheduled.sentences()));
+        why.push(reasons(&now, session, line.clone(), sentences, &read));
     }
     Ok(Json(wire::Why { user, why }))
 }
@@ -55,17 +58,25 @@ async fn read(desk: &Desk, whom: &Whom) -> Result<ReadResult, Problem> {
     }
 }
 
-/// The line of the config in force that the user is on.
-async fn line_of(desk: &Desk, looked: &[Looked]) -> Result<Option<String>, Problem> {
-    let Some(user) = looked.first().map(|looked| looked.whom.user) else { return Ok(None) };
+/// The line of the config in force that the user is on, and for each session what says its state.
+async fn lines_of(desk: &Desk, looked: &[Looked]) -> Result<(Option<String>, Vec<Option<String>>), Problem> {
+    let Some(user) = looked.first().map(|looked| looked.whom.user) else { return Ok((None, Vec::new())) };
+    let lanes: Vec<LaneKey> = looked.iter().map(|looked| looked.whom.lane.clone()).collect();
+    // Who the members of Entra groups are, the config in force knows.
+    let groups = desk.figures().accepted.settings.groups.clone();
     let in_force = desk.figures().accepted.settings.hash;
     let path = desk.config.clone();
     let _one = desk.looking.lock().await;
     let found = tokio::task::spawn_blocking(move || {
-        let loaded = config::load(&path, Look::Variables).ok()?;
-        let line = loaded.sources.line_with(&user.to_string())?;
-        let changed = if loaded.settings.hash == in_force { "" } else { " (the files have changed since)" };
-        Some(format!("{line}{changed}"))
+        let Ok(mut loaded) = config::load(&path, Look::Variables) else {
+            return (None, vec![None; lanes.len()]);
+        };
+        let same = loaded.settings.hash == in_force;
+        let changed = if same { "" } else { " (the files have changed since)" };
+        let line = loaded.sources.line_with(&user.to_string()).map(|line| format!("{line}{changed}"));
+        loaded.settings.groups = groups;
+        let origin = |lane| origin::of_state(&loaded, lane, user).filter(|_| same);
+        (line, lanes.iter().map(origin).collect())
     });
     found.await.map_err(|_| Problem::bug())
 }
