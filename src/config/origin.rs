@@ -32,10 +32,10 @@ pub fn of_state(loaded: &Loaded, lane: &LaneKey, user: UserId) -> Option<String>
     };
     // A row of a list may say more than all of these but a [[user]].
     let in_rows = own.peek().is_none() && groups.is_empty()
-        || groups.iter().filter_map(|group| of_group(group)).any(|(_, entry)| !entry.lists.is_empty());
+        || groups.iter().copied().filter_map(of_group).any(|(_, entry)| !entry.lists.is_empty());
     let (file, first) = match own.next() {
         Some((file, entry)) => (Some(file), said("[[user]]".to_owned(), &entry.stated)),
-        None => (groups.first().and_then(|group| of_group(group)).map(|(file, _)| file), None),
+        None => (groups.first().copied().and_then(of_group).map(|(file, _)| file), None),
     };
     if first.is_none() && in_rows {
         return None;

@@ -36,7 +36,7 @@ pub(super) async fn why(
         let now = look_at(&desk, &looked.whom).await?;
         let mut sentences: Vec<String> =
             origin.iter().map(|origin| format!("Outside of schedules that is what {origin} says.")).collect();
-        sentences.extend(schedules::of(&now, &names).iter().flat_map(|scheduled| scheduled.sentences()));
+        sentences.extend(schedules::of(&now, &names).iter().flat_map(schedules::Scheduled::sentences));
         why.push(reasons(&now, session, line.clone(), sentences, &read));
     }
     Ok(Json(wire::Why { user, why }))
