@@ -160,6 +160,7 @@ async fn status_and_why_tell_which_schedule_holds_until_when_and_what_comes_next
     assert!(status.contains("  groups        desks"), "{status}");
     for told in [
         "The user belongs to group `desks`.",
+        "Outside of schedules it is what [[user]] at config.toml:",
         "Schedule `always` is open (UTC, ",
         &format!("From {until} on the config wants DoNotDisturb/Presenting, by schedule `never`."),
     ] {

@@ -34,9 +34,12 @@ pub(super) async fn why(
     for ((looked, session), origin) in looked.iter().zip(&user.sessions).zip(origins) {
         let read = read(&desk, &looked.whom).await?;
         let now = look_at(&desk, &looked.whom).await?;
-        let mut sentences: Vec<String> =
-            origin.iter().map(|origin| format!("Outside of schedules that is what {origin} says.")).collect();
-        sentences.extend(schedules::of(&now, &names).iter().flat_map(schedules::Scheduled::sentences));
+        let scheduled = schedules::of(&now, &names);
+        let is_open = scheduled.is_some_and(|scheduled| scheduled.by.is_some());
+        let begin = if is_open { "Outside of schedules it is" } else { "That is" };
+        let says = |origin| format!("{begin} what {origin} says.");
+        let mut sentences: Vec<String> = origin.map(says).into_iter().collect();
+        sentences.extend(scheduled.iter().flat_map(schedules::Scheduled::sentences));
         why.push(reasons(&now, session, line.clone(), sentences, &read));
     }
     Ok(Json(wire::Why { user, why }))
